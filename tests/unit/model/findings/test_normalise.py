@@ -1,4 +1,4 @@
-"""Free text to normalised reports, with an explicit policy for silence."""
+"""Free text to normalised reports, with an explicit policy for what the text does not mention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.findings.types import Presence
 
 
 def test_leave_out_states_what_was_said_and_nothing_else() -> None:
-    """Silence stays silence."""
+    """What the text does not mention is not stated."""
     result = normalise("Small L effusion seen. Heart size normal.", Policy.LEAVE_OUT)
     assert result.report.text == (
         "Findings: The cardiac silhouette is normal in size. Small left pleural effusion. "
@@ -20,7 +20,7 @@ def test_leave_out_states_what_was_said_and_nothing_else() -> None:
 
 
 def test_state_normal_adds_plain_negatives_and_counts_them() -> None:
-    """Regions that are passed over get their negatives; stated ones are not contradicted."""
+    """Regions that are not mentioned get their negatives; no stated finding is contradicted."""
     result = normalise("Small left effusion. Rib fracture.", Policy.STATE_NORMAL)
     added = {finding.concept for finding in result.added}
     assert added == {
@@ -37,18 +37,18 @@ def test_state_normal_adds_plain_negatives_and_counts_them() -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [("ETT in place.", True), ("Possible pneumonia.", False)])
 def test_state_normal_concludes_only_without_positives(text: str, expected: bool) -> None:
-    """ "No acute abnormality" is added where nothing but devices is present or possible."""
+    """ "No acute abnormality" is added only where nothing but devices is present or possible."""
     added = normalise(text, Policy.STATE_NORMAL).added
     assert expected == any(finding.concept == "no_finding" for finding in added)
 
 
 def test_unread_sentences_are_returned() -> None:
-    """What the reader could make nothing of is not lost unseen."""
+    """Sentences that the reader does not understand are returned."""
     assert normalise("Aorta is tortuous. No effusion.", Policy.LEAVE_OUT).unread == ("Aorta is tortuous.",)
 
 
 def test_report_is_rewritten_in_chinese() -> None:
-    """The reader's language and the wording's are independent of each other."""
+    """The language of the text and the language of the report are independent."""
     report = normalise(
         "Small left effusion, unchanged. No pneumothorax.", Policy.LEAVE_OUT, language="zh"
     ).report

@@ -1,4 +1,4 @@
-"""Phrases of a language pack that stand for several."""
+"""Phrases of a language pack that stand for several phrases."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def test_name_in_braces_stands_for_each_word_of_its_list() -> None:
 
 
 def test_name_in_braces_without_a_list_is_refused() -> None:
-    """A misspelt name is told with its section, before it could end the reading."""
+    """A misspelt list name is reported with its section when the pack is checked."""
     problems = pack_problems("xx", PACK | {"negated": {"before": ["no {chnges} of"]}}, {})
     assert problems == ["languages.xx.negated: {chnges} is not a list of `words`"]

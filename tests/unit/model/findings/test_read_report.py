@@ -1,4 +1,4 @@
-"""Languages that are refused, evidence in the text as it was given, and the reasons of a reading."""
+"""Refused languages, evidence in the original text, and the reasons for each reading."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from model.findings.vocabulary import load_vocabulary
     ],
 )
 def test_other_language_is_refused(text: str) -> None:
-    """A language without a pack is never read as English; the refusal is said."""
+    """A text in a language without a pack is never read as English; the refusal is reported."""
     reading = read_report(text)
     assert reading.findings == ()
     assert reading.refused
 
 
 def test_foreign_sentence_in_an_english_report_is_refused() -> None:
-    """One sentence in another language is left out, the rest is read."""
+    """A sentence in another language is left out; the rest is read."""
     reading = read_report("The heart is enlarged. Kein Pneumothorax. No effusion.")
     assert [f.concept for f in reading.findings] == ["cardiomegaly", "pleural_effusion"]
     assert [passage for passage, _ in reading.refused] == ["Kein Pneumothorax."]
@@ -49,7 +49,7 @@ def test_foreign_sentence_in_an_english_report_is_refused() -> None:
     ],
 )
 def test_evidence_points_into_the_text_as_it_was_given(text: str) -> None:
-    """Characters are made plain for reading only."""
+    """Characters are normalised for reading only; evidence refers to the original text."""
     findings = extract_findings(text)
     assert {"pneumothorax", "pleural_effusion"} <= {f.concept for f in findings}
     for finding in findings:
@@ -72,7 +72,7 @@ def test_evidence_points_into_the_text_as_it_was_given(text: str) -> None:
     ],
 )
 def test_reading_says_which_rule_decided(text: str, concept: str, rule: str) -> None:
-    """A hospital can see why: the rule, the cue and its scope."""
+    """A hospital can see why a finding was read: the rule, the cue and its scope."""
     why = [read.why for read in read_report(text).reads if read.why is not None]
     assert rule in {w.rule for w in why if w.concept == concept}
 
@@ -87,13 +87,13 @@ def test_reading_says_which_rule_decided(text: str, concept: str, rule: str) -> 
     ],
 )
 def test_corrections_replace_what_was_said(text: str, expected: list[tuple[str, str]]) -> None:
-    """What the speaker took back is no finding."""
+    """What the speaker corrected is not a finding."""
     found = [f for f in extract_findings(text) if f.presence is Presence.PRESENT]
     assert expected == [(f.concept, str(f.laterality)) for f in found]
 
 
 def test_hospital_adds_a_language_and_cues(tmp_path: Path) -> None:
-    """A pack is a file beside the vocabulary's; words join those of a shipped pack."""
+    """A pack is a file next to the hospital's vocabulary; added words join those of a shipped pack."""
     (tmp_path / "french.yaml").write_text(
         "language: fr\nname: French\nnegated: {before: [pas de, aucun]}\nlaterality: {left: [gauche]}\n"
         "function_words: [pas, de, pleural, gauche, le, la]\n"
@@ -113,7 +113,7 @@ def test_hospital_adds_a_language_and_cues(tmp_path: Path) -> None:
 
 
 def test_wrong_pack_and_owned_synonym_are_refused(tmp_path: Path) -> None:
-    """Each problem is named with its place."""
+    """Each problem is reported with its place."""
     file = tmp_path / "ours.yaml"
     file.write_text("version: w\nlanguages: {en: {cues: [x]}, fr: {terms: {concepts: {nothing: {}}}}}\n")
     with pytest.raises(

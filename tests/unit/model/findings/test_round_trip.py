@@ -1,4 +1,4 @@
-"""The canonical wording is read back exactly, and nothing that is typed makes the reader fail."""
+"""The canonical wording is read back exactly, and no text makes the reader fail."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ WORDS = [
 
 @st.composite
 def legal_findings(draw: st.DrawFn) -> list[Finding]:
-    """Sets of findings that a normalised report can state: at most one of each concept."""
+    """Sets of findings that a normalised report can state: at most one per concept."""
     keys = sorted(set(VOCABULARY.concepts) - {"no_finding"})
     return [draw(legal_finding(key)) for key in draw(st.lists(st.sampled_from(keys), unique=True))]
 
 
 @st.composite
 def legal_finding(draw: st.DrawFn, key: str) -> Finding:
-    """One finding with the attributes that its concept and presence can have."""
+    """One finding with attributes that its concept and presence allow."""
     concept = VOCABULARY.concepts[key]
     presence = draw(st.sampled_from(Presence))
     if presence is Presence.ABSENT:
@@ -98,7 +98,7 @@ def legal_finding(draw: st.DrawFn, key: str) -> Finding:
 )
 @given(legal_findings())
 def test_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None:
-    """findings → normalised report → findings is the identity, the impression's repeats included."""
+    """findings → normalised report → findings is the identity, including repeats in the impression."""
     read = extract_findings(normalised_report(findings).text)
     assert set(findings) == {replace(finding, evidence="") for finding in read}
     assert len(findings) == len(read)
@@ -107,7 +107,7 @@ def test_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None
 @settings(max_examples=60, deadline=None)
 @given(legal_findings())
 def test_chinese_canonical_wording_is_read_back_exactly(findings: list[Finding]) -> None:
-    """Also in Chinese, by the reader of free text and by the strict one."""
+    """The same holds in Chinese, for the free-text reader and for the strict one."""
     text = normalised_report(findings, language="zh").text
     read = extract_findings(text)
     strict = read_canonical(text)
@@ -129,5 +129,5 @@ def test_any_text_is_answered_with_evidence(text: str) -> None:
 
 
 def test_lone_surrogate_is_answered() -> None:
-    """Text that no encoding can hold is still read."""
+    """Text that cannot be encoded is still read."""
     assert [f.concept for f in extract_findings("Small \ud800 effusion.")] == ["pleural_effusion"]

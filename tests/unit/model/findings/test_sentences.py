@@ -13,7 +13,7 @@ from model.findings.vocabulary import load_vocabulary
 
 
 def read(report: str) -> tuple[Sentence, ...]:
-    """The sentences that are read."""
+    """Return the sentences that are read."""
     reader = reader_for(load_vocabulary())
     return sentences_of(report, reader.pack.headings, reader.pack.body_openers, reader.joins)
 
@@ -43,7 +43,7 @@ def texts(report: str) -> list[str]:
     ],
 )
 def test_sentences_of_cuts_where_a_reader_would(report: str, expected: list[str]) -> None:
-    """Decimals, titles and list numbers end no sentence; history and technique are not read."""
+    """Decimals, titles and list numbers do not end a sentence; history and technique are not read."""
     assert expected == texts(report)
 
 
@@ -55,12 +55,12 @@ def test_sentences_of_cuts_where_a_reader_would(report: str, expected: list[str]
     ],
 )
 def test_diagnosis_is_read_behind_findings_only(report: str, expected: list[str]) -> None:
-    """Before the findings it is the reason of the request, behind them the conclusion."""
+    """Before the findings, a diagnosis is the reason for the request; after them, it is the conclusion."""
     assert expected == texts(report)
 
 
 def test_sentences_are_passages_of_the_text() -> None:
-    """start and end give the sentence back, and the conclusion is known as such."""
+    """start and end delimit the sentence in the text, and the impression is marked as such."""
     report = "FINDINGS:  Edema. \n IMPRESSION: No change."
     found = read(report)
     assert [report[s.start : s.end] for s in found] == ["Edema.", "No change."]
@@ -79,7 +79,7 @@ def test_sentences_are_passages_of_the_text() -> None:
     ],
 )  # fmt: skip
 def test_endless_text_is_read_in_linear_time(text: str) -> None:
-    """A page of nothing costs seconds at most, never its square."""
+    """A long text without content is read in seconds, not in quadratic time."""
     begin = time.process_time()
     assert extract_findings(text) == ()
     assert time.process_time() - begin < 5
@@ -89,7 +89,7 @@ def test_endless_text_is_read_in_linear_time(text: str) -> None:
     "piece", ["effusion? no. ", "no effusion apart from ", "[no/small] effusion ", "effusion "]
 )
 def test_endless_statements_are_read_in_linear_time(piece: str) -> None:
-    """Pieces that could join into one ever longer statement do not cost the square of the text."""
+    """Pieces that could join into one long statement are not read in quadratic time."""
     begin = time.process_time()
     extract_findings((piece * 20_000)[:40_000])
     assert time.process_time() - begin < 5

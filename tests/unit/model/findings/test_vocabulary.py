@@ -1,4 +1,4 @@
-"""The vocabulary file, its extension by a hospital, and what is said of a wrong one."""
+"""The vocabulary file, its extension by a hospital, and the errors of an invalid one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def test_vocabulary_covers_the_chexpert_classes(vocabulary: Vocabulary) -> None:
 
 
 def test_vocabulary_holds_every_term_of_the_wording(vocabulary: Vocabulary) -> None:
-    """What the canonical wording can say, the vocabulary can read."""
+    """Whatever the canonical wording can state, the vocabulary can read."""
     assert set(TERM_ORDER) <= set(vocabulary.concepts)
     assert set(PLACES) <= set(vocabulary.locations)
 
 
 def test_vocabulary_has_no_placeholder_code(vocabulary: Vocabulary) -> None:
-    """Codes are of a scheme that exists, or the project's own; none stands twice."""
+    """Each code belongs to an existing scheme or to the project's own, and no code occurs twice."""
     codes = [(c.code.scheme, c.code.value) for c in vocabulary.concepts.values()]
     assert {scheme for scheme, _ in codes} <= {"SCT", "DCM", "99OIFM", "99ECHO"}
     assert len(codes) == len(set(codes))
@@ -35,7 +35,7 @@ def test_vocabulary_has_no_placeholder_code(vocabulary: Vocabulary) -> None:
 
 
 def test_hospital_extends_the_vocabulary(tmp_path: Path) -> None:
-    """A new concept is read at once, and new synonyms join the shipped ones."""
+    """A new concept is read, and new synonyms are added to the shipped ones."""
     file = tmp_path / "ours.yaml"
     file.write_text(
         "version: ward-3\n"
@@ -79,7 +79,7 @@ def test_wrong_vocabulary_lists_every_problem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", "\xff"])
 def test_unreadable_vocabulary_is_one_clear_error(tmp_path: Path, content: str) -> None:
-    """A file that is no vocabulary, no YAML or no text is named with the reason."""
+    """A file that is not a vocabulary, not YAML or not text is named, with the reason."""
     file = tmp_path / "bad.yaml"
     file.write_bytes(content.encode("latin-1"))
     with pytest.raises(VocabularyError, match=r"bad\.yaml"):
@@ -103,5 +103,5 @@ def test_missing_vocabulary_is_one_clear_error(tmp_path: Path) -> None:
     ],
 )
 def test_variants_make_plurals_and_spellings(phrase: str, expected: str) -> None:
-    """A term is listed once; its regular forms are made."""
+    """A term is listed once; its regular variants are generated."""
     assert expected in variants(phrase)

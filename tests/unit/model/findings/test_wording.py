@@ -1,4 +1,4 @@
-"""The canonical wording: one sentence per statement, regions in order, nothing that was not said."""
+"""The canonical wording: one sentence per statement, regions in order, and nothing that was not stated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRESENT, ABSENT, INDETERMINATE = Presence.PRESENT, Presence.ABSENT, Presence.IND
 
 
 def every_finding() -> Iterator[Finding]:
-    """Every concept in every presence with every side, place and severity, and every change of one."""
+    """Every concept in every presence with every side, place and severity, and with every change."""
     for concept, presence in itertools.product(TERM_ORDER, Presence):
         for side, place, severity in itertools.product(
             (None, *Laterality), (None, *PLACES), (None, *Severity)
@@ -74,12 +74,12 @@ def every_finding() -> Iterator[Finding]:
     ],
 )
 def test_sentence_for_words_a_finding_like_a_radiologist(finding: Finding, expected: str) -> None:
-    """Side, place, severity and change each have one place in the sentence."""
+    """Side, place, severity and change each have a fixed position in the sentence."""
     assert sentence_for(finding) == expected
 
 
 def test_wording_knows_every_concept_and_place_of_the_vocabulary() -> None:
-    """No shipped concept or place is worded by its bare name, and both files name the same region."""
+    """No shipped concept or place falls back to its bare name, and both files name the same region."""
     vocabulary = load_vocabulary()
     assert set(vocabulary.locations) == set(PLACES)
     assert set(vocabulary.concepts) - {"no_finding"} == set(TERM_ORDER)
@@ -88,7 +88,7 @@ def test_wording_knows_every_concept_and_place_of_the_vocabulary() -> None:
 
 
 def test_sentence_for_gives_different_findings_different_sentences() -> None:
-    """No two findings share a wording, so that the sentence can be read back."""
+    """No two findings share a wording, so that each sentence can be read back."""
     seen: dict[str, Finding] = {}
     for finding in every_finding():
         if finding.change is Change.RESOLVED:
@@ -99,7 +99,7 @@ def test_sentence_for_gives_different_findings_different_sentences() -> None:
 
 
 def test_normalised_report_joins_plain_absences_of_a_region() -> None:
-    """Plain absences of one region make one sentence, in the order of the terms."""
+    """Plain absences of one region form one sentence, in the order of the terms."""
     report = normalised_report(
         Finding(concept=concept, presence=ABSENT)
         for concept in ("mass", "pneumothorax", "nodule", "pleural_effusion")
@@ -117,7 +117,7 @@ def test_normalised_report_says_nothing_that_was_not_said() -> None:
 
 
 def test_normalised_report_merges_a_tube_with_its_malposition() -> None:
-    """A malpositioned tube is one statement, of findings and impression alike."""
+    """A malpositioned tube is one statement, in findings and impression alike."""
     place = "right_main_bronchus"
     report = normalised_report(
         Finding(concept=concept, presence=PRESENT, location=place)
@@ -128,7 +128,7 @@ def test_normalised_report_merges_a_tube_with_its_malposition() -> None:
 
 
 def test_normalised_report_keeps_the_order_of_regions_for_any_order_of_findings() -> None:
-    """The same findings in any order give the same report, region after region."""
+    """The same findings in any order give the same report, ordered by region."""
     findings = [Finding(concept=concept, presence=PRESENT) for concept in TERM_ORDER]
     report = normalised_report(findings)
     assert normalised_report(reversed(findings)) == report
@@ -138,7 +138,7 @@ def test_normalised_report_keeps_the_order_of_regions_for_any_order_of_findings(
 
 
 def test_normalised_report_puts_the_most_important_first_into_the_impression() -> None:
-    """Present before possible, a pneumothorax before a large heart; devices in place stay out."""
+    """Present comes before possible, a pneumothorax before cardiomegaly; devices in place are left out."""
     findings = [
         Finding(concept="consolidation", presence=INDETERMINATE),
         Finding(concept="cardiomegaly", presence=PRESENT),
@@ -153,7 +153,7 @@ def test_normalised_report_puts_the_most_important_first_into_the_impression() -
 
 
 def test_normalised_report_states_a_normal_study_only_when_told() -> None:
-    """The sentence of a normal study comes from `no_finding`, never from silence or from absences."""
+    """The sentence for a normal study comes only from `no_finding`, never from silence or absences."""
     absent = Finding(concept="pneumothorax", presence=ABSENT)
     normal = Finding(concept="no_finding", presence=PRESENT)
     assert normalised_report([absent]).impression == ()

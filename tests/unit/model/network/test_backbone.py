@@ -1,4 +1,4 @@
-"""Our forward against transformers' own, and the properties that decoding and training rely on."""
+"""Our forward pass against transformers' own, and the properties that decoding and training rely on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_backbone_equals_transformers(
     tokenizer: ReportTokenizer,
     window: int | None,
 ) -> None:
-    """Vision (any window), positions and logits of a padded batch are those of transformers' forward."""
+    """Vision (any window), positions and logits of a padded batch equal those of transformers."""
     config = make_config(window=window, image_size=140)
     backbone = make_backbone(config, 1)
     backbone.network.config._attn_implementation = "sdpa"
@@ -61,7 +61,7 @@ def test_backbone_equals_transformers(
 def test_images_of_different_sizes_are_encoded_in_order(
     make_config: Make, make_backbone: MakeBackbone
 ) -> None:
-    """Groups of equal size run as batches; the features come back in the images' order."""
+    """Images of equal size run as batches; the features come back in the images' order."""
     config = make_config(window=56)
     backbone = make_backbone(config, 2)
     backbone.network.config._attn_implementation = "sdpa"
@@ -75,7 +75,7 @@ def test_images_of_different_sizes_are_encoded_in_order(
 def test_short_query_against_a_long_cache_equals_repeating_the_heads(
     make_config: Make, make_backbone: MakeBackbone
 ) -> None:
-    """Folding query heads into rows is the same attention as repeating keys and values."""
+    """Folding query heads into rows gives the same attention as repeating keys and values."""
     config = make_config()
     backbone = make_backbone(config, 3)
     ids = torch.randint(20, 200, (2, 12), generator=torch.Generator().manual_seed(1))
@@ -96,7 +96,7 @@ def test_short_query_against_a_long_cache_equals_repeating_the_heads(
 def test_training_after_inference_has_gradients(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """What an evaluation under inference mode keeps between calls does not break the next training step."""
+    """What an evaluation in inference mode caches does not break the next training step."""
     config = make_config(window=56)
     backbone, prompts = make_backbone(config, 4), make_prompts(config)
     with torch.inference_mode():
@@ -109,7 +109,7 @@ def test_training_after_inference_has_gradients(
 def test_frozen_vision_trains_the_decoder_alone(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """A RAD step as documented runs, and with a frozen vision tower moves only decoder and head."""
+    """A RAD step as documented runs; with a frozen vision tower it updates only decoder and head."""
     config = make_config(block_size=4)
     backbone, batch = make_backbone(config, 5), make_prompts(config)
     backbone.freeze_vision()
@@ -133,7 +133,7 @@ def test_frozen_vision_trains_the_decoder_alone(
 
 @torch.inference_mode()
 def test_rows_select_the_same_logits(make_config: Make, make_backbone: MakeBackbone) -> None:
-    """A slice, a boolean mask and an index of rows give those rows of the whole result."""
+    """A slice, a boolean mask and an index of rows give those rows of the full result."""
     backbone = make_backbone(make_config(), 6)
     ids = torch.randint(20, 200, (2, 6), generator=torch.Generator().manual_seed(3))
     mask = causal_mask(torch.ones(2, 6, dtype=torch.bool))

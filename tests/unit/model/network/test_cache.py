@@ -1,4 +1,4 @@
-"""The cache with a fake network: one layer whose keys are the tokens themselves."""
+"""The cache with a fake network: one layer whose keys are the token ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHAPE = NetworkShape.of(
 
 
 class Fake:
-    """A network that remembers token ids as keys, and for each row reports the tokens that it sees."""
+    """A network that stores token ids as keys and reports, for each row, the tokens that it sees."""
 
     def __init__(self, slots: int, capacity: int) -> None:
         self.cache = BlockCache(
@@ -39,7 +39,7 @@ class Fake:
 
 
 def test_fused_steps_leave_the_committed_report_in_the_cache() -> None:
-    """Masks (0) are overwritten by the commit of the next step; no row ever sees a stale one."""
+    """Masks (0) are overwritten by the commit of the next step; no row sees a stale one."""
     fake = Fake(slots=1, capacity=12)
     fake.prefill([[1, 2, 3]], slice(None), 3)
     first = fake.step([[4, 5, 0, 0]], [3], fused_mask(torch.tensor([3]), 2, 12))
@@ -58,7 +58,7 @@ def test_slots_have_their_own_offsets() -> None:
 
 
 def test_a_freed_slot_takes_a_shorter_prompt() -> None:
-    """What the previous report left behind the new prompt is never seen."""
+    """The new prompt never sees what the previous report left in the slot."""
     fake = Fake(slots=2, capacity=8)
     fake.prefill([[1, 2, 3, 4], [5, 6, 7, 8]], slice(None), 4)
     fake.prefill([[9]], torch.tensor([1]), 1)
@@ -68,7 +68,7 @@ def test_a_freed_slot_takes_a_shorter_prompt() -> None:
 
 
 def test_prefill_keeps_the_prompt_and_drops_the_block_behind_it() -> None:
-    """Only `width` columns are stored; attention sees the fresh keys, the block's included."""
+    """Only `width` columns are stored; attention sees the fresh keys, including the block's."""
     fake = Fake(slots=1, capacity=6)
     keys, values = fake._states([[1, 2, 0, 0]])
     seen, _ = fake.cache.prefill(slice(None), 2).update(keys, values, 0)
@@ -77,6 +77,6 @@ def test_prefill_keeps_the_prompt_and_drops_the_block_behind_it() -> None:
 
 
 def test_memory_of_a_token_counts_keys_and_values_of_every_layer() -> None:
-    """Bytes per token times slots times capacity is what the cache allocates."""
+    """Bytes per token times slots times capacity is the size that the cache allocates."""
     cache = BlockCache(SHAPE, slots=3, capacity=5, dtype=torch.bfloat16, device=torch.device("cpu"))
     assert cache.keys.nbytes + cache.values.nbytes == 15 * BlockCache.bytes_per_token(SHAPE, torch.bfloat16)

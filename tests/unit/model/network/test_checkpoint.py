@@ -1,4 +1,4 @@
-"""Checkpoints: both published layouts, every storage, and one clear error for all that is wrong."""
+"""Checkpoints: both published layouts, every storage type, and one clear error for all problems."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EMBEDDING = "model.language_model.embed_tokens.weight"
 def saved(
     tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer
 ) -> tuple[Path, Backbone]:
-    """A sound small checkpoint in one file, and the network that it holds."""
+    """A valid small checkpoint in one file, and its network."""
     config = make_config(name="tiny", licence="MIT")
     backbone = make_backbone(config, 1)
     save_checkpoint(tmp_path, backbone, config, tokenizer)
@@ -57,7 +57,7 @@ def test_checkpoint_is_loaded_from_every_layout(
     shard_bytes: int,
     dtype: torch.dtype,
 ) -> None:
-    """Prefixes, shards and storage types make no difference to what is loaded."""
+    """Prefixes, shards and storage types do not change what is loaded."""
     config = make_config(licence="MIT", demonstration=False)
     backbone = make_backbone(config, 2)
     save_checkpoint(
@@ -74,7 +74,7 @@ def test_checkpoint_is_loaded_from_every_layout(
 def test_published_names_are_those_of_published_files(
     tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer
 ) -> None:
-    """`visual.…`, `model.layers.…`, `lm_head.weight`: no other prefix."""
+    """Published names have the prefixes `visual.…`, `model.layers.…`, `lm_head.weight` and no others."""
     config = make_config()
     save_checkpoint(tmp_path, make_backbone(config, 1), config, tokenizer, published_names=True)
     names = load_file(tmp_path / "model.safetensors").keys()
@@ -86,7 +86,7 @@ def test_published_names_are_those_of_published_files(
 def test_loaded_network_computes_what_the_saved_one_did(
     saved: tuple[Path, Backbone], make_config: Make, make_prompts: Callable[..., Any]
 ) -> None:
-    """Loading restores the rotary tables too, which are in no file."""
+    """Loading also restores the rotary tables, which are in no file."""
     directory, backbone = saved
     prompts = make_prompts(make_config())
     loaded = load_checkpoint(directory).backbone
@@ -111,7 +111,7 @@ def test_tied_head_has_no_tensor_of_its_own(
 def test_mask_token_is_added_to_a_vocabulary_without_one(
     tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer
 ) -> None:
-    """Embedding and head grow by the mask token's row, which starts as the mean of the others."""
+    """Embedding and head gain a row for the mask token, which starts as the mean of the others."""
     config = make_config()
     save_checkpoint(tmp_path, make_backbone(config, 1), config, tokenizer)
     rows = config.shape.vocab_size
@@ -129,7 +129,7 @@ def test_mask_token_is_added_to_a_vocabulary_without_one(
 
 
 def test_hash_identifies_the_weights(saved: tuple[Path, Backbone]) -> None:
-    """For one file it is what `sha256sum` prints."""
+    """For a single file, the hash is what `sha256sum` prints."""
     directory, _ = saved
     expected = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
     assert expected == load_checkpoint(directory).weights_sha256
@@ -137,7 +137,7 @@ def test_hash_identifies_the_weights(saved: tuple[Path, Backbone]) -> None:
 
 
 def test_all_problems_come_in_one_error(saved: tuple[Path, Backbone]) -> None:
-    """Missing, foreign, ill-sized and ill-typed tensors, the mask id and the licence: one list."""
+    """Missing, unknown, wrongly sized and wrongly typed tensors, the mask id and the licence: one list."""
     directory, _ = saved
     tensors = load_file(directory / "model.safetensors")
     tensors.pop("model.language_model.norm.weight")
@@ -191,7 +191,7 @@ def test_all_problems_come_in_one_error(saved: tuple[Path, Backbone]) -> None:
 def test_broken_files_are_named(
     saved: tuple[Path, Backbone], name: str, content: str | None, problem: str
 ) -> None:
-    """Each file of the layout, absent or unreadable, has its own words."""
+    """Each file of the layout, missing or unreadable, has its own message."""
     directory, _ = saved
     if content is None:
         (directory / name).unlink()
@@ -203,7 +203,7 @@ def test_broken_files_are_named(
 
 
 def test_truncated_weights_are_noticed(saved: tuple[Path, Backbone]) -> None:
-    """A download that broke off does not load."""
+    """An incompletely downloaded file does not load."""
     directory, _ = saved
     path = directory / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -213,7 +213,7 @@ def test_truncated_weights_are_noticed(saved: tuple[Path, Backbone]) -> None:
 
 
 def test_autoregressive_base_loads_with_a_given_sidecar(saved: tuple[Path, Backbone]) -> None:
-    """A base without `echo_config.json` is usable where the caller says what stands in it."""
+    """A base without `echo_config.json` can be loaded if the caller supplies its content."""
     directory, _ = saved
     sidecar = json.loads((directory / "echo_config.json").read_text())
     (directory / "echo_config.json").unlink()
@@ -223,7 +223,7 @@ def test_autoregressive_base_loads_with_a_given_sidecar(saved: tuple[Path, Backb
 def test_saving_again_leaves_no_stale_shards(
     tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer
 ) -> None:
-    """A checkpoint overwritten in another layout consists of the new files alone."""
+    """A checkpoint overwritten in another layout consists only of the new files."""
     config = make_config()
     backbone = make_backbone(config, 1)
     for shard_bytes in (50_000, 10**9, 80_000):

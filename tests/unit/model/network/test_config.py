@@ -1,4 +1,4 @@
-"""Configurations: what the two files say, and what is wrong with them."""
+"""Configurations: what the two files state, and which errors are found in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model.network.config import ModelConfig, NetworkShape, Stage, tiny_network
 
 Make = Callable[..., ModelConfig]
 
-# The published configuration of Qwen2.5-VL-7B, in its flat form (abridged to what shapes need).
+# The published configuration of Qwen2.5-VL-7B in its flat form (only the fields that shapes need).
 QWEN_7B = {
     "model_type": "qwen2_5_vl",
     "hidden_size": 3584,
@@ -37,7 +37,7 @@ def test_sidecar_round_trips_through_json(make_config: Make) -> None:
 
 
 def test_sidecar_problems_are_reported_together(make_config: Make) -> None:
-    """Unknown, missing and ill-valued keys come in one error."""
+    """Unknown, missing and invalid keys are reported in one error."""
     sidecar = make_config().sidecar() | {"stage": "done", "colour": 1}
     del sidecar["block_size"]
     with pytest.raises(ConfigError) as caught:
@@ -58,7 +58,7 @@ def test_sidecar_problems_are_reported_together(make_config: Make) -> None:
     ],
 )
 def test_impossible_configuration_is_refused(make_config: Make, fields: dict[str, int], problem: str) -> None:
-    """A configuration that no decoder could run never comes into being."""
+    """A configuration that no decoder could run is refused."""
     config = make_config()
     sidecar = config.sidecar() | {"denoising_steps": 1} | fields
     with pytest.raises(ConfigError, match=problem):
@@ -66,7 +66,7 @@ def test_impossible_configuration_is_refused(make_config: Make, fields: dict[str
 
 
 def test_shape_reads_the_published_flat_configuration() -> None:
-    """The 7B configuration's sizes, as published."""
+    """The sizes of the 7B configuration are read as published."""
     shape = NetworkShape.of(QWEN_7B)
     assert (shape.hidden, shape.layers, shape.heads, shape.kv_heads, shape.head_dim) == (3584, 28, 28, 4, 128)
     assert (
@@ -78,7 +78,7 @@ def test_shape_reads_the_published_flat_configuration() -> None:
 
 
 def test_shape_of_another_network_is_refused() -> None:
-    """The error names the network, or the key that is missing."""
+    """The error names the network, or the missing key."""
     with pytest.raises(ConfigError, match="describes 'bert'"):
         NetworkShape.of({"model_type": "bert"})
     with pytest.raises(ConfigError, match="lacks 'vocab_size'"):
@@ -87,7 +87,7 @@ def test_shape_of_another_network_is_refused() -> None:
 
 @pytest.mark.parametrize(("hidden", "heads"), [(192, 6), (3584, 28), (256, 8)])
 def test_tiny_network_shares_out_all_rotary_frequencies(hidden: int, heads: int) -> None:
-    """The three M-RoPE sections fill half a head; at 7B sizes they are the published ones."""
+    """The three M-RoPE sections fill half a head; at 7B sizes they equal the published ones."""
     network = tiny_network(vocab_size=300, image_token_id=5, eos_token_id=2, hidden=hidden, heads=heads)
     sections = network["text_config"]["rope_parameters"]["mrope_section"]
     assert hidden // heads // 2 == sum(sections)

@@ -1,4 +1,4 @@
-"""A wrong value in a checkpoint's files is named: the field, what it holds, what it must hold."""
+"""A wrong value in a checkpoint's files is reported: the field, its value, and what it must be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.published_base import QWEN_7B, write_base
 
 Change = Mapping[str, Any]
 
-# What a field of the published configuration (7B, flat) is changed to, and what is said of it.
+# A change to a field of the published configuration (7B, flat), and the expected message.
 RELATIONS: tuple[tuple[Change, str], ...] = (
     ({"hidden_size": 3586}, "hidden_size 3586 is not a multiple of num_attention_heads 28"),
     ({"hidden_size": 3612}, "hidden_size / num_attention_heads is 129; it must be even"),
@@ -121,7 +121,7 @@ def _problems(network: Mapping[str, Any]) -> list[str]:
     ("change", "said"), RELATIONS, ids=[next(iter(c)) + str(n) for n, (c, _) in enumerate(RELATIONS)]
 )
 def test_a_wrong_field_is_named_with_both_values(change: Change, said: str) -> None:
-    """No relation between fields is broken silently, whether or not the network could be built."""
+    """Every broken relation between fields is reported, whether or not the network could be built."""
     assert any(said in problem for problem in _problems(_changed(QWEN_7B, change)))
 
 
@@ -138,12 +138,12 @@ def test_a_wrong_field_is_named_with_both_values(change: Change, said: str) -> N
     ],
 )
 def test_published_forms_of_a_configuration_have_no_problems(change: Change) -> None:
-    """What published files state in one form or another is not refused."""
+    """The forms that published files use are not refused."""
     assert _problems(_changed(QWEN_7B, change)) == []
 
 
 def test_a_field_that_text_config_states_otherwise_is_named() -> None:
-    """transformers reads the decoder from `text_config`; a different value at the top is not passed over."""
+    """transformers reads the decoder from `text_config`; a different value at the top level is reported."""
     network = tiny_network(vocab_size=300, image_token_id=5, eos_token_id=2)
     assert _problems(network) == []
     assert _problems({**network, "vocab_size": 400}) == [
@@ -160,7 +160,7 @@ def test_a_field_that_text_config_states_otherwise_is_named() -> None:
 
 
 def test_building_a_network_leaves_its_configuration_as_it_was() -> None:
-    """transformers fills in the rotation's settings; reading a checkpoint does not change what it states."""
+    """transformers fills in the rotary settings; reading a checkpoint does not change its configuration."""
     network = tiny_network(vocab_size=300, image_token_id=5, eos_token_id=2)
     text = network.pop("text_config")
     sections = text.pop("rope_parameters")["mrope_section"]
@@ -178,7 +178,7 @@ def test_building_a_network_leaves_its_configuration_as_it_was() -> None:
 
 
 def test_the_rotations_are_those_of_transformers() -> None:
-    """A rotation that transformers gains or loses shows here."""
+    """A rotary type that transformers adds or removes makes this test fail."""
     assert set(ROPE_TYPES) == {"default", "mrope", *ROPE_INIT_FUNCTIONS}
 
 
@@ -210,7 +210,7 @@ def _drop(folder: Path, name: str) -> None:
 
 
 def _far_token(folder: Path) -> None:
-    """A token whose id lies behind the embedding, in a vocabulary of no more tokens than rows."""
+    """Add a token whose id is beyond the embedding, while the number of tokens does not exceed the rows."""
     content = json.loads((folder / "tokenizer.json").read_text())
     token = {**content["added_tokens"][0], "content": "<|far|>", "id": 5000}
     content["added_tokens"].append(token)
@@ -219,7 +219,7 @@ def _far_token(folder: Path) -> None:
 
 
 def _no_mask_token(folder: Path) -> None:
-    """The published tokenizer, which has no mask token, and another special token in its place."""
+    """Remove the mask token, as in the published tokenizer, and name another special token instead."""
     content = json.loads((folder / "tokenizer.json").read_text())
     content["added_tokens"] = [one for one in content["added_tokens"] if one["content"] != "<|mask|>"]
     (folder / "tokenizer.json").write_text(json.dumps(content))
@@ -228,7 +228,7 @@ def _no_mask_token(folder: Path) -> None:
 
 
 def _setting(field: str, value: object, file: str = "config.json") -> Callable[[Path], None]:
-    """What sets one field of a file."""
+    """Return a function that sets one field of a file."""
     return lambda folder: _edit(folder, file, {field: value})
 
 
@@ -286,7 +286,7 @@ STORED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 @pytest.mark.parametrize("case", STORED)
 def test_what_weights_or_tokenizer_contradict_is_named(base: Path, tmp_path: Path, case: str) -> None:
-    """A field that the files contradict gives a problem with its name, never a traceback."""
+    """A field that contradicts the files is reported by name, never with a traceback."""
     damage, said = STORED[case]
     folder = tmp_path / "base"
     shutil.copytree(base, folder)
@@ -309,7 +309,7 @@ def test_a_base_with_a_broken_relation_is_not_prepared(tmp_path: Path) -> None:
 
 
 def test_a_tied_base_with_a_copy_of_the_embedding_as_its_head_loads(base: Path, tmp_path: Path) -> None:
-    """Some files repeat the embedding under the head's name; that contradicts nothing."""
+    """Some files repeat the embedding under the head's name; that is not a contradiction."""
     folder = tmp_path / "base"
     shutil.copytree(base, folder)
     _edit(folder, "config.json", {"tie_word_embeddings": True})

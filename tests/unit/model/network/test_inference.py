@@ -34,7 +34,7 @@ LINEARS = [
 def test_inference_layers_equal_transformers_layers(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts, make: MakeLinear
 ) -> None:
-    """Vision tower, a padded prefill, and few rows against a long cache: the same numbers."""
+    """Vision tower, a padded prefill, and few rows against a long cache give the same numbers."""
     config = make_config()
     trained, prepared = make_backbone(config, 5), make_backbone(config, 5)
     prepared.prepare_for_inference(make)
@@ -71,7 +71,7 @@ def test_inference_layers_equal_transformers_layers(
 def test_rows_that_nobody_asks_for_still_fill_the_cache(
     make_config: Make, make_backbone: MakeBackbone
 ) -> None:
-    """A commit needs no logits: the last layer writes its keys and values and stops there."""
+    """A commit needs no logits: the last layer writes its keys and values and stops."""
     config = make_config()
     backbone = make_backbone(config, 6)
     backbone.prepare_for_inference(plain_linear)
@@ -92,7 +92,7 @@ def test_rows_that_nobody_asks_for_still_fill_the_cache(
 def test_prepared_network_decodes_the_same_tokens(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """In float32, whatever the form of the weights; the weights have moved, so nothing is held twice."""
+    """This holds in float32 for every form of the weights; they are moved, so nothing is held twice."""
     config = make_config(denoising_steps=1)
     backbone, prompts = make_backbone(config, 7), make_prompts(config)
     options = DecodeOptions.of(config)
@@ -104,5 +104,5 @@ def test_prepared_network_decodes_the_same_tokens(
 
 
 def test_matrices_are_packed_on_a_cpu_alone() -> None:
-    """Another device has its own order of reading."""
+    """Weights are packed for a CPU only; other devices read them in another order."""
     assert choose_linear(torch.device("meta")) is plain_linear

@@ -1,4 +1,4 @@
-"""Bases in the published layouts: made ready, inspected, loaded, and drafted with."""
+"""Bases in the published layouts: prepared, inspected, loaded, and used for drafting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.published_base import write_base
 
 @pytest.mark.parametrize("spare", [8, 0])
 def test_an_autoregressive_base_becomes_ready(tmp_path: Path, spare: int) -> None:
-    """Qwen2.5-VL and Lingshu: a mask token in a spare row or a new one, Qwen's turns, images as they are."""
+    """Qwen2.5-VL and Lingshu: a mask token in a spare or new row, Qwen's turns, images in their own sizes."""
     base = write_base(tmp_path / "lingshu", spare_rows=spare)
 
     said = "\n".join(initialise(base, Choices(licence="Apache-2.0", max_pixels=28 * 28 * 20)))
@@ -41,7 +41,7 @@ def test_an_autoregressive_base_becomes_ready(tmp_path: Path, spare: int) -> Non
 
 
 def test_the_published_echo_is_served_unchanged(tmp_path: Path) -> None:
-    """Its own mask token, prompt in two languages, pixel budget and sequence anchor; it loads and drafts."""
+    """It keeps its mask token, bilingual prompt, pixel budget and sequence anchor; it loads and drafts."""
     base = write_base(tmp_path / "ECHO_block8", mask="<|MASK|>")
     tokenizer = (base / "tokenizer.json").read_bytes()
     weights = {path.name: path.read_bytes() for path in base.glob("*.safetensors")}
@@ -62,7 +62,7 @@ def test_the_published_echo_is_served_unchanged(tmp_path: Path) -> None:
 
 
 def test_nothing_is_changed_where_a_base_is_ready_already(tmp_path: Path) -> None:
-    """A second `init` would replace what a training has settled."""
+    """A second `init` would overwrite what training has set."""
     base = write_base(tmp_path / "base")
     initialise(base, Choices(licence="x", block_size=4))
     before = {path.name: path.read_bytes() for path in base.iterdir()}
@@ -74,7 +74,7 @@ def test_nothing_is_changed_where_a_base_is_ready_already(tmp_path: Path) -> Non
 
 
 def test_a_directory_that_is_no_base_is_refused(tmp_path: Path) -> None:
-    """Without a configuration, and with a choice that contradicts itself."""
+    """A directory without a configuration is refused, and so is an invalid choice."""
     with pytest.raises(InitError, match=r"config\.json"):
         initialise(tmp_path, Choices(licence="x"))
     base = write_base(tmp_path / "base")
@@ -84,7 +84,7 @@ def test_a_directory_that_is_no_base_is_refused(tmp_path: Path) -> None:
 
 
 def test_inspect_exits_by_its_verdict(tmp_path: Path) -> None:
-    """0 for a checkpoint that loads, 1 for one that does not."""
+    """The exit status is 0 for a checkpoint that loads, 1 for one that does not."""
     base = write_base(tmp_path / "base")
 
     before = CliRunner().invoke(app, ["inspect", str(base)])

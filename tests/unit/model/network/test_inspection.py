@@ -1,4 +1,4 @@
-"""`inspect` on damaged and foreign checkpoints: it never raises, names what is wrong, and exits with 1."""
+"""`inspect` on damaged and unsupported checkpoints: it never raises, names the problem, and exits with 1."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def put(file: str, *place: str, value: Any) -> Damage:
-    """Sets a value of a JSON file."""
+    """Return a function that sets a value of a JSON file."""
 
     def damage(folder: Path) -> None:
         content = json.loads((folder / file).read_text())
@@ -144,7 +144,7 @@ CASES: dict[str, tuple[Damage, str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_damage_is_named_and_the_exit_status_is_one(ready: Path, tmp_path: Path, case: str) -> None:
-    """What does not load is never said to load; loading gives the same reason as an expected error."""
+    """A checkpoint that does not load is never reported as loadable; loading it raises the expected error."""
     damage, reason = CASES[case]
     folder = tmp_path / "base"
     shutil.copytree(ready, folder)
@@ -161,5 +161,5 @@ def test_damage_is_named_and_the_exit_status_is_one(ready: Path, tmp_path: Path,
 
 
 def test_an_undamaged_copy_loads(ready: Path) -> None:
-    """The counterpart: the same base as it is exits with 0."""
+    """The counterpart: the same base undamaged exits with 0."""
     assert CliRunner().invoke(app, ["inspect", str(ready)]).exit_code == 0

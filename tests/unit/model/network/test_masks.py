@@ -1,4 +1,4 @@
-"""Every cell of the masks against the rule in words."""
+"""Every cell of the masks against the rule stated in words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def drawn(text: str) -> torch.Tensor:
 
 
 def test_rad_mask_is_the_drawing() -> None:
-    """The toy mask drawn by hand is the mask that training uses."""
+    """The small mask drawn by hand equals the mask used in training."""
     assert torch.equal(drawn(DRAWN), rad_mask(3, 4, 2))
 
 
@@ -82,7 +82,7 @@ def test_rad_mask_follows_the_rule_in_words(
 
 
 def test_rad_mask_of_a_batch_is_each_rows_own_mask() -> None:
-    """Padding changes no other row, is seen by none, and sees itself alone."""
+    """Padding changes no other row, is seen by none, and sees only itself."""
     prompt = torch.tensor([[True, True, True, False], [True, True, True, True]])
     response = torch.tensor([[True, True, True, True], [True, True, False, False]])
     mask = rad_mask_batch(prompt, response, 2)
@@ -95,7 +95,7 @@ def test_rad_mask_of_a_batch_is_each_rows_own_mask() -> None:
 
 
 def test_prompt_mask_is_causal_or_causal_by_block() -> None:
-    """Block-causal prompt rows also see the rest of their own block."""
+    """Block-causal prompt rows also see the rest of their block."""
     valid = torch.ones(1, 3, dtype=torch.bool)
     causal = drawn("p x . .\np x x .\np x x x")
     block = drawn("p x x .\np x x .\np x x x")
@@ -132,13 +132,13 @@ def test_fused_mask_is_two_block_masks(start: int) -> None:
 
 
 def test_causal_step_sees_itself_and_what_came_before() -> None:
-    """Row r of a step sees the cached tokens and the step's rows up to r."""
+    """Row r of a step sees the cached tokens and the rows of the step up to r."""
     mask = causal_step_mask(torch.tensor([2]), 2, 5)
     assert torch.equal(drawn("t x x x . .\nt x x x x ."), mask[0])
 
 
 def test_fused_step_sees_what_training_showed() -> None:
-    """Rows of the fused step are the RAD rows of clean block n-1 and noisy block n, less the noisy past."""
+    """Rows of a fused step are the RAD rows of clean block n-1 and noisy block n, without the noisy past."""
     prompt, size, blocks = 3, 2, 3
     training = rad_mask(prompt, size * blocks, size)
     for n in range(1, blocks):
@@ -153,7 +153,7 @@ def test_fused_step_sees_what_training_showed() -> None:
 
 
 def test_prompt_mask_of_a_begun_report_goes_by_blocks() -> None:
-    """Behind a causal prompt of one and of three, answered blocks of two see themselves and the past."""
+    """After a causal prompt of one or three tokens, answered blocks of two see themselves and the past."""
     valid = torch.tensor([[True] * 5, [True] * 5])
     mask = prompt_mask(valid, PromptAttention.CAUSAL, 2, torch.tensor([4, 2]))
     assert torch.equal(mask[0], drawn("p x . . . .\na x x x . .\na x x x . .\nb x x x x x\nb x x x x x"))

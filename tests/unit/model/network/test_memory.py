@@ -17,7 +17,7 @@ LENGTHS = {"longest_prompt": 100, "longest_report": 40}
 
 
 def test_slot_costs_at_least_its_cache(make_config: Make) -> None:
-    """The estimate is an upper bound: cache and more, growing with the length and the type's size."""
+    """The estimate is an upper bound: more than the cache, growing with length and type size."""
     config = make_config()
     cache = 140 * BlockCache.bytes_per_token(config.shape, torch.float32)
     one = bytes_per_slot(config, torch.float32, **LENGTHS)
@@ -27,7 +27,7 @@ def test_slot_costs_at_least_its_cache(make_config: Make) -> None:
 
 
 def test_slots_fill_the_allowed_fraction(make_config: Make) -> None:
-    """As many as fit, and no more than asked for."""
+    """As many slots as fit, and no more than requested."""
     config = make_config()
     one = bytes_per_slot(config, torch.float32, **LENGTHS)
     rule = {"fraction": 0.5, **LENGTHS}
@@ -38,5 +38,5 @@ def test_slots_fill_the_allowed_fraction(make_config: Make) -> None:
 
 
 def test_free_memory_of_this_machine_is_known() -> None:
-    """The CPU's is what the system says is available."""
+    """For the CPU it is the memory that the system reports as available."""
     assert free_memory(torch.device("cpu")) > 2**20

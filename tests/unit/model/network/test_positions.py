@@ -1,4 +1,4 @@
-"""M-RoPE positions by hand; the comparison with transformers' own is in test_backbone."""
+"""M-RoPE positions calculated by hand; the comparison with transformers' own is in test_backbone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IMAGE = 9
 
 
 def test_mrope_positions_count_rows_and_columns_inside_an_image() -> None:
-    """Text, a 2 x 3 image (in tokens), text: the text behind continues at start + 3."""
+    """Text, a 2 x 3 image (in tokens), text: the text after the image continues at start + 3."""
     ids = torch.tensor([[1, IMAGE, IMAGE, IMAGE, IMAGE, IMAGE, IMAGE, 2, 3]])
     positions = mrope_positions(
         ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([[1, 4, 6]]), IMAGE, 2
@@ -21,7 +21,7 @@ def test_mrope_positions_count_rows_and_columns_inside_an_image() -> None:
 
 
 def test_mrope_positions_ignore_padding() -> None:
-    """A padded row has the positions of the row alone, wherever the padding stands."""
+    """A padded row has the positions of the unpadded row, wherever the padding is."""
     ids = torch.tensor([[1, 2, 3, 0], [0, 1, 2, 3], [1, 2, 3, 4]])
     valid = torch.tensor([[1, 1, 1, 0], [0, 1, 1, 1], [1, 1, 1, 1]], dtype=torch.bool)
     positions = mrope_positions(ids, valid, torch.empty(0, 3, dtype=torch.long), IMAGE, 2)
@@ -31,7 +31,7 @@ def test_mrope_positions_ignore_padding() -> None:
 
 
 def test_next_position_passes_a_wide_image() -> None:
-    """The next position lies behind the largest of the three, which may be a column's."""
+    """The next position follows the largest of the three, which may be a column's."""
     ids = torch.full((1, 4), IMAGE)
     valid = torch.ones(1, 4, dtype=torch.bool)
     positions = mrope_positions(ids, valid, torch.tensor([[1, 2, 8]]), IMAGE, 2)
@@ -39,6 +39,6 @@ def test_next_position_passes_a_wide_image() -> None:
 
 
 def test_text_positions_advance_all_three_together() -> None:
-    """Generated text counts on from its slot's own start."""
+    """Positions of generated text start at the slot's own start."""
     positions = text_positions(torch.tensor([4, 10]), 3)
     assert positions.tolist() == [[[4, 5, 6], [10, 11, 12]]] * 3

@@ -26,13 +26,13 @@ Make = Callable[..., ModelConfig]
 
 
 def test_image_keeps_its_aspect_ratio() -> None:
-    """A wide white image becomes a white band between two black ones."""
+    """A wide white image becomes a white band between two black bands."""
     image = prepare_image(np.full((30, 60), 255, dtype=np.uint8), 60)
     assert image.mean(dim=1).tolist() == [0.0] * 15 + [1.0] * 30 + [0.0] * 15
 
 
 def test_image_is_antialiased() -> None:
-    """A fine checkerboard shrinks to its mean, not to one of its colours."""
+    """A fine checkerboard shrinks to its mean value, not to one of its two values."""
     board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     image = prepare_image(board, 8)
     torch.testing.assert_close(image, torch.full((8, 8), 0.5), atol=0.02, rtol=0)
@@ -42,13 +42,13 @@ def test_image_is_antialiased() -> None:
     "pixels", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.int16), np.zeros((0, 4), np.uint8)]
 )
 def test_image_of_another_kind_is_refused(pixels: np.ndarray) -> None:
-    """Colour, signed and empty images are the caller's mistake, said in words."""
+    """Colour, signed and empty images are refused with a clear message."""
     with pytest.raises(PromptError, match="must be uint8"):
         prepare_image(pixels, 28)
 
 
 def test_patches_are_in_the_order_of_qwen(make_config: Make) -> None:
-    """Four neighbours of a merged token, then the next token; inside: channel, frame, row, column."""
+    """Four patches of a merged token, then the next token; inside a patch: channel, frame, row, column."""
     config = make_config()
     image = torch.rand(1, 56, 56, generator=torch.Generator().manual_seed(0))
     patches, grid = patchify(image, config)
@@ -63,7 +63,7 @@ def test_patches_are_in_the_order_of_qwen(make_config: Make) -> None:
 
 
 def test_prompt_names_what_is_known(tokenizer: ReportTokenizer) -> None:
-    """Images first, then the instruction; unknown context leaves no trace."""
+    """Images first, then the instruction; unknown context is left out."""
     bare = prompt_ids(tokenizer, [4, 4])
     known = prompt_ids(tokenizer, [4, 4], indication="cough", comparison=" 2020 ")
     assert f"user\n{INSTRUCTION}\nassistant\n" == tokenizer.decode(bare)
@@ -75,7 +75,7 @@ def test_prompt_names_what_is_known(tokenizer: ReportTokenizer) -> None:
 def test_prompt_has_a_placeholder_for_every_visual_token(
     tokenizer: ReportTokenizer, make_config: Make
 ) -> None:
-    """The configuration's image size decides how many."""
+    """Their number follows from the configuration's image size."""
     config = make_config(image_size=84)
     prompt = build_prompt(tokenizer, config, [np.zeros((9, 9), np.uint8)])
     assert 9 == config.image_tokens == prompt.input_ids.count(tokenizer.image_id)
@@ -83,13 +83,13 @@ def test_prompt_has_a_placeholder_for_every_visual_token(
 
 
 def test_prompt_without_images_is_refused(tokenizer: ReportTokenizer, make_config: Make) -> None:
-    """There is no report without a film."""
+    """A report needs at least one image."""
     with pytest.raises(PromptError, match="at least one image"):
         build_prompt(tokenizer, make_config(), [])
 
 
 def test_prompts_are_padded_on_the_right(tokenizer: ReportTokenizer, make_config: Make) -> None:
-    """A batch keeps each prompt from column 0 on."""
+    """In a batch, each prompt starts at column 0."""
     config = make_config()
     image = np.zeros((9, 9), np.uint8)
     prompts = [build_prompt(tokenizer, config, [image] * n) for n in (1, 2)]
@@ -102,7 +102,7 @@ def test_prompts_are_padded_on_the_right(tokenizer: ReportTokenizer, make_config
 
 
 def test_long_context_is_cut(tokenizer: ReportTokenizer, make_config: Make) -> None:
-    """An indication that goes on and on leaves the prompt within its greatest length."""
+    """A prompt with a very long indication stays within the maximum length."""
     config = make_config(reads_context=True)
     ids = prompt_ids(
         tokenizer, [config.image_tokens] * 2, indication="cough " * 200, comparison="zebra " * 200
@@ -114,7 +114,7 @@ def test_long_context_is_cut(tokenizer: ReportTokenizer, make_config: Make) -> N
 
 
 def test_sixteen_bits_are_read_as_sixteen(make_config: Make) -> None:
-    """Half of a 16-bit range is half of the brightness: nothing is clipped to 255 or cut to 8 bits."""
+    """Half of a 16-bit range is half of the brightness: no clipping to 255, no reduction to 8 bits."""
     image = prepare_image(np.full((8, 8), 32768, dtype=np.uint16), 8)
     torch.testing.assert_close(image, torch.full((8, 8), 32768 / 65535), atol=1e-6, rtol=0)
 
@@ -135,14 +135,14 @@ def test_aspect_policy_is_that_of_the_published_processor(make_config: Make, hei
     values, grid = patchify([fit_image(pixels, config)], config)
 
     assert wanted["image_grid_thw"].tolist() == grid.tolist()
-    # The published processor rounds and clips to 8 bits after each direction; a step is 0.015 here.
+    # The published processor rounds and clips to 8 bits after each direction; one step is 0.015 here.
     difference = (wanted["pixel_values"] - values).abs()
     assert float(difference.mean()) < 0.01
     assert float(difference.max()) < 0.2
 
 
 def test_the_checkpoint_says_how_it_is_asked(tokenizer: ReportTokenizer) -> None:
-    """A system turn, the instruction of a language, or no turns at all."""
+    """The policy gives a system turn, the instruction in a language, or no turns at all."""
     asked = PromptPolicy(instruction="Was zeigt das Bild?", system="You are a helpful assistant.")
     turns = tokenizer.decode(prompt_ids(tokenizer, [1], policy=asked))
     plain = prompt_ids(tokenizer, [1], policy=PromptPolicy(chat_template=False))
@@ -166,5 +166,5 @@ def test_the_checkpoint_says_how_it_is_asked(tokenizer: ReportTokenizer) -> None
 def test_one_image_of_each_view_is_chosen(
     make_config: Make, views: list[str], order: tuple[str, ...], expected: list[int]
 ) -> None:
-    """The first of each view, in the checkpoint's order; an unknown view stands for a missing frontal."""
+    """The first of each view, in the checkpoint's order; an unknown view replaces a missing frontal."""
     assert expected == chosen_views(views, make_config(image_order=order))

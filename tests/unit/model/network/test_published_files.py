@@ -1,4 +1,4 @@
-"""Base directories as others publish and save them: read alike, or refused with what to do."""
+"""Base directories as published or saved by others: read alike, or refused with a remedy."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _CLIP = {
 
 
 def _nested(network: Network) -> Network:
-    """As transformers 4.52 and later save it."""
+    """Return the form that transformers 4.52 and later save."""
     text = {name: network[name] for name in _TEXT} | {"model_type": "qwen2_5_vl_text"}
     return {name: value for name, value in network.items() if name not in _TEXT} | {"text_config": text}
 
 
 def _fifth(network: Network) -> Network:
-    """As transformers 5 saves it."""
+    """Return the form that transformers 5 saves."""
     nested = _nested(network)
     text = nested["text_config"]
     rope = {"rope_theta": text.pop("rope_theta"), **text.pop("rope_scaling")}
@@ -62,7 +62,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def _say(network: Network) -> torch.Tensor:
-    """Logits of a network of that configuration, whose weights depend on their names alone."""
+    """Return the logits of a network of that configuration, whose weights depend only on their names."""
     backbone = Backbone.from_config(network).eval()
     with torch.no_grad():
         for _, weight in sorted(backbone.named_parameters()):
@@ -75,7 +75,7 @@ def _say(network: Network) -> torch.Tensor:
 
 @pytest.mark.parametrize("layout", _LAYOUTS)
 def test_every_layout_of_a_configuration_is_the_same_network(base: Path, layout: str) -> None:
-    """Sizes and rotation are found wherever a version of transformers has written them."""
+    """Sizes and rotary settings are found wherever a version of transformers has written them."""
     flat = json.loads((base / "config.json").read_text())
 
     changed = _LAYOUTS[layout](dict(flat))
@@ -101,7 +101,7 @@ def test_every_layout_of_a_configuration_is_the_same_network(base: Path, layout:
 def test_images_are_bounded_as_the_base_says(
     base: Path, file: str | None, content: Network, bounds: tuple[int, int]
 ) -> None:
-    """Up to a budget that suits a radiograph; transformers 4 and 5 write the bounds differently."""
+    """Bounds are read as transformers 4 or 5 write them, up to a budget that suits a radiograph."""
     if file is not None:
         (base / file).write_text(json.dumps(content))
 
@@ -160,7 +160,7 @@ def _no_object(folder: Path) -> None:
 def test_a_directory_that_needs_something_first_says_what(
     base: Path, change: Callable[[Path], None], reason: str
 ) -> None:
-    """`init` writes nothing and names the remedy, or what the base expects of its images."""
+    """`init` writes nothing and names the remedy, or the image setting that differs."""
     change(base)
 
     with pytest.raises(InitError, match=reason):

@@ -1,4 +1,4 @@
-"""The small vocabulary: whole words where they are frequent, bytes everywhere else."""
+"""The small vocabulary: whole words where they are frequent, bytes otherwise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_frequent_words_are_single_tokens_with_their_space() -> None:
 
 @given(st.text())
 def test_any_text_survives_encoding_and_decoding(text: str) -> None:
-    """What the vocabulary does not know is spelt in bytes, so nothing is lost."""
+    """Text that is not in the vocabulary is encoded in bytes, so nothing is lost."""
     assert text == TOKENIZER.decode(TOKENIZER.encode(text))
 
 
@@ -52,7 +52,7 @@ def test_training_is_deterministic() -> None:
 
 
 def test_tokenizer_file_is_read_back(tmp_path: Path) -> None:
-    """`tokenizer.json` carries everything."""
+    """`tokenizer.json` holds everything."""
     TOKENIZER.save(tmp_path / "tokenizer.json")
     read = ReportTokenizer.load(tmp_path / "tokenizer.json")
     assert TOKENIZER.encode("No pneumothorax, zebra") == read.encode("No pneumothorax, zebra")
@@ -60,7 +60,7 @@ def test_tokenizer_file_is_read_back(tmp_path: Path) -> None:
 
 
 def test_foreign_tokenizer_is_refused() -> None:
-    """A vocabulary without Qwen's special tokens is named as such."""
+    """A vocabulary without Qwen's special tokens is reported as such."""
     with pytest.raises(ConfigError, match="is it Qwen's"):
         ReportTokenizer(Tokenizer(models.BPE(vocab={"a": 0}, merges=[])))
 
@@ -78,7 +78,7 @@ def test_qwen_tokenizer_without_a_mask_token_is_accepted() -> None:
 
 
 def test_small_vocabulary_spells_whole_words() -> None:
-    """Ours does, also when read back; a vocabulary of merged pieces does not."""
+    """Ours does, also after loading; a vocabulary of merged pieces does not."""
     assert TOKENIZER.spells_whole_words
     pieces = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(SPECIAL_TOKENS)}, merges=[]))
     assert not ReportTokenizer(pieces).spells_whole_words
