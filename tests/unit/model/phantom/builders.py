@@ -1,4 +1,4 @@
-"""Small makers of phantom studies for the tests."""
+"""Small builders of phantom studies for the tests."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def spec_with(*findings: Finding, seed: int = 7) -> PhantomSpec:
 
 
 def change(*findings: Finding, view: View = "frontal", seed: int = 7) -> NDArray[np.float64]:
-    """What the findings do to a film at 168 px: brightness with them less without, share of full scale."""
+    """The effect of the findings on a film at 168 px: brightness with minus without, share of full scale."""
     with_them = render(spec_with(*findings, seed=seed), view, 168).astype(float)
     return (with_them - render(spec_with(seed=seed), view, 168)) / 4095

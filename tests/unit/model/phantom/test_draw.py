@@ -1,4 +1,4 @@
-"""Drawn studies: deterministic, believable shares, and a truth without contradictions."""
+"""Drawn studies: deterministic, with realistic frequencies and a truth without contradictions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def specs() -> list[PhantomSpec]:
 
 
 def test_draw_spec_gives_the_same_study_for_the_same_seed() -> None:
-    """A seed is a study."""
+    """The same seed gives the same study, another seed another one."""
     assert draw_spec(11) == draw_spec(11)
     assert draw_spec(11) != draw_spec(12)
 
 
 def test_truth_says_of_every_concept_whether_it_is_present(specs: list[PhantomSpec]) -> None:
-    """Each phantom concept occurs exactly once in the truth; a normal study says so as well."""
+    """Each phantom concept occurs exactly once in the truth; a normal study is also stated to be normal."""
     for spec in specs:
         concepts = Counter(finding.concept for finding in spec.truth if finding.concept != "no_finding")
         assert concepts == Counter(PHANTOM_CONCEPTS)
@@ -36,7 +36,7 @@ def test_truth_says_of_every_concept_whether_it_is_present(specs: list[PhantomSp
 
 
 def test_truth_calls_a_study_with_devices_alone_normal(specs: list[PhantomSpec]) -> None:
-    """`no_finding` is present exactly where nothing but well-placed devices is."""
+    """`no_finding` is present exactly where nothing but correctly placed devices is present."""
     devices = {"endotracheal_tube", "central_line", "pacemaker"}
     for spec in specs:
         normal = any(finding.concept == "no_finding" for finding in spec.truth)
@@ -55,7 +55,7 @@ def test_draw_spec_keeps_the_shares(specs: list[PhantomSpec]) -> None:
 
 
 def test_draw_spec_gives_focal_findings_places_of_their_own(specs: list[PhantomSpec]) -> None:
-    """No two focal opacities share a zone of a lung, and none lies beside a pneumothorax."""
+    """No two focal opacities share a zone of a lung, and none is on the side of a pneumothorax."""
     for spec in specs:
         focal = [finding for finding in spec.findings if finding.concept in FOCAL]
         places = [(finding.laterality, finding.location) for finding in focal]
@@ -66,7 +66,7 @@ def test_draw_spec_gives_focal_findings_places_of_their_own(specs: list[PhantomS
 
 
 def test_draw_spec_never_puts_two_findings_of_the_base_on_one_side(specs: list[PhantomSpec]) -> None:
-    """Effusion, pneumothorax and a raised diaphragm would hide each other."""
+    """Effusion, pneumothorax and a raised diaphragm on one side would hide each other."""
     for spec in specs:
         sides = [
             {Laterality.LEFT, Laterality.RIGHT}
@@ -79,7 +79,7 @@ def test_draw_spec_never_puts_two_findings_of_the_base_on_one_side(specs: list[P
 
 
 def test_malposition_comes_with_its_tube(specs: list[PhantomSpec]) -> None:
-    """A malpositioned device is the endotracheal tube in the right main bronchus, and the reverse."""
+    """A malpositioned device is an endotracheal tube in the right main bronchus, and vice versa."""
     for spec in specs:
         tube, wrong = spec.find("endotracheal_tube"), spec.find("malpositioned_device")
         misplaced = tube is not None and tube.location == "right_main_bronchus"

@@ -14,7 +14,7 @@ VIEWS: tuple[View, ...] = ("frontal", "lateral")
 
 
 def averaged(film: np.ndarray, size: int) -> np.ndarray:
-    """A film averaged down to a smaller one."""
+    """Return a film averaged down to a smaller size."""
     factor = film.shape[0] // size
     return film.reshape(size, factor, size, factor).mean((1, 3))
 
@@ -33,7 +33,7 @@ def test_render_is_independent_of_the_size(view: View, seed: int) -> None:
 
 
 def test_noise_is_independent_of_the_size() -> None:
-    """Averaged down, a large film carries the noise of a small one, within a tenth."""
+    """Averaged down, a large film has the noise of a small one, within a tenth."""
     spec = draw_spec(3)
     still = replace(spec, exposure=replace(spec.exposure, noise=0.0))
     deviations = [
@@ -49,7 +49,7 @@ def test_noise_is_independent_of_the_size() -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_render_is_deterministic_and_12_bit(view: View) -> None:
-    """The same study gives the same film, in the range of 12 bits and using most of it."""
+    """The same study gives the same film, within 12 bits and using most of that range."""
     film = render(draw_spec(4), view, 168)
     assert np.array_equal(film, render(draw_spec(4), view, 168))
     assert film.dtype == np.uint16
@@ -59,7 +59,7 @@ def test_render_is_deterministic_and_12_bit(view: View) -> None:
 
 
 def test_stored_pixels_invert_monochrome1() -> None:
-    """MONOCHROME1 stores the complement; MONOCHROME2 the film itself."""
+    """MONOCHROME1 stores the complement, MONOCHROME2 the film itself."""
     spec = draw_spec(2)
     film = render(spec, "frontal", 96)
     inverted = stored_pixels(replace(spec, photometric="MONOCHROME1"), "frontal", 96)
@@ -68,5 +68,5 @@ def test_stored_pixels_invert_monochrome1() -> None:
 
 
 def test_films_of_different_seeds_differ() -> None:
-    """No two patients look alike."""
+    """Films of two seeds are not equal."""
     assert not np.array_equal(render(draw_spec(2), "frontal", 96), render(draw_spec(3), "frontal", 96))

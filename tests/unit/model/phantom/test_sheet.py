@@ -1,4 +1,4 @@
-"""The contact sheet shows every study that it is given."""
+"""The contact sheet shows every given study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.phantom.sheet import contact_sheet
 
 
 def test_contact_sheet_has_a_place_for_every_study() -> None:
-    """Three studies in two columns make two rows; the fourth place stays white."""
+    """Three studies in two columns make two rows; the fourth place stays blank."""
     sheet = np.asarray(contact_sheet([draw_spec(seed) for seed in range(3)], columns=2, size=64))
     place = (sheet.shape[0] - 6) // 2
     assert sheet.shape == (2 * place + 6, 2 * (2 * 64 + 6) + 6)

@@ -1,4 +1,4 @@
-"""The two texts of a phantom: dictation in many words, the normalised report in one."""
+"""The two texts of a phantom: dictation in varied words, the normalised report in fixed words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.phantom import PHANTOM_CONCEPTS, dictated_report, draw_spec, training
 from model.phantom.dictation import dictated_sentence
 from tests.unit.model.phantom.builders import present, spec_with
 
-# The words that open a sentence of each region, to read the order back from the text.
+# The words that identify a sentence's region, to read the order back from the text.
 _MARKS = {
     "thorax": "tube|catheter|pacemaker|device",
     "mediastinum": "mediastinal",
@@ -29,9 +29,9 @@ _MARKS = {
 
 
 def test_every_finding_is_dictated_in_many_ways() -> None:
-    """At least five wordings of each finding, each with the side it has."""
+    """Each finding has at least five wordings, each with its side."""
     for concept in PHANTOM_CONCEPTS:
-        if concept == "malpositioned_device":  # said with its tube
+        if concept == "malpositioned_device":  # dictated with its tube
             continue
         focal = concept in {"consolidation", "atelectasis", "nodule", "mass"}
         finding = present(concept, Laterality.LEFT, "mid_zone" if focal else None, Severity.MODERATE)
@@ -40,7 +40,7 @@ def test_every_finding_is_dictated_in_many_ways() -> None:
 
 
 def test_dictated_reports_of_one_study_hardly_repeat() -> None:
-    """A hundred dictations of one study give at least ninety texts."""
+    """A hundred dictations of one study give at least ninety different texts."""
     spec = spec_with(
         present("pleural_effusion", Laterality.LEFT, None, Severity.MILD),
         present("nodule", Laterality.RIGHT, "upper_zone"),
@@ -51,19 +51,19 @@ def test_dictated_reports_of_one_study_hardly_repeat() -> None:
 
 
 def test_dictated_report_leaves_normal_regions_out() -> None:
-    """A normal study is dictated with a varying part of its negatives."""
+    """A normal study is dictated with varying numbers of its negatives."""
     lengths = {len(dictated_report(spec_with(), np.random.default_rng(n)).split(".")) for n in range(50)}
     assert min(lengths) < 7 < max(lengths)
 
 
 def test_dictated_report_is_deterministic() -> None:
-    """The same generator dictates the same words."""
+    """The same generator gives the same dictation."""
     spec = draw_spec(5)
     assert dictated_report(spec, np.random.default_rng(1)) == dictated_report(spec, np.random.default_rng(1))
 
 
 def test_dictated_report_has_no_unfilled_slot() -> None:
-    """No braces, double spaces or empty words are left over."""
+    """No braces, double spaces or empty words remain."""
     for seed in range(200):
         text = dictated_report(draw_spec(seed), np.random.default_rng(seed))
         assert not re.search(r"[{}]|  | \.| ,|\bNone\b", text), text
@@ -71,7 +71,7 @@ def test_dictated_report_has_no_unfilled_slot() -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_normalised_report_states_every_region_in_order(seed: int) -> None:
-    """Eight regions, each stated, in the fixed order, then the impression."""
+    """Eight regions, all stated in the fixed order, then the impression."""
     report = normalised_report(draw_spec(seed).truth)
     regions = []
     for sentence in report.findings:
@@ -85,7 +85,7 @@ def test_normalised_report_states_every_region_in_order(seed: int) -> None:
 
 
 def test_normalised_reports_stay_small() -> None:
-    """At most 90 distinct words and signs over many studies; a normal report has 60 to 90 of them."""
+    """At most 90 distinct words and marks over many studies; a normal report has 60 to 90 words and marks."""
     words: set[str] = set()
     for seed in range(2000):
         words |= set(re.findall(r"\w+|[.,:]", normalised_report(draw_spec(seed).truth).text.lower()))
@@ -95,7 +95,7 @@ def test_normalised_reports_stay_small() -> None:
 
 
 def test_normalised_report_states_each_finding_in_the_canonical_sentence() -> None:
-    """Each present finding's sentence stands in the report; a misplaced tube's is merged."""
+    """Each present finding's sentence is in the report; that of a malpositioned tube is merged."""
     for seed in range(200):
         spec = draw_spec(seed)
         text = normalised_report(spec.truth).text
@@ -105,7 +105,7 @@ def test_normalised_report_states_each_finding_in_the_canonical_sentence() -> No
 
 
 def test_training_example_holds_images_texts_and_truth() -> None:
-    """Views, images and texts of one study belong together and come from its seed alone."""
+    """Views, images and texts belong to one study and follow from its seed alone."""
     example = training_example(1, size=64)
     spec = draw_spec(1)
     assert example.views == spec.views
@@ -117,7 +117,7 @@ def test_training_example_holds_images_texts_and_truth() -> None:
 
 
 def test_regions_of_the_phantom_cover_the_report() -> None:
-    """The phantom draws at least one finding of every region."""
+    """The phantom can draw at least one finding of every region."""
     findings = [Finding(concept=c, presence=present(c).presence) for c in PHANTOM_CONCEPTS]
     regions = {region_of(finding.concept, load_vocabulary()) for finding in findings}
     assert regions == set(_MARKS)

@@ -1,4 +1,4 @@
-"""Every finding changes the film where it says, and more so when it is severer."""
+"""Every finding changes the film at its location, and more so when it is more severe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONE_SIDED = [
 
 
 def seen(difference: np.ndarray) -> np.ndarray:
-    """Pixels that visibly differ."""
+    """Return the pixels that visibly differ."""
     return np.abs(difference) > SEEN
 
 
@@ -38,7 +38,7 @@ def seen(difference: np.ndarray) -> np.ndarray:
 def test_one_sided_finding_shows_on_its_side(
     concept: str, location: str | None, severity: Severity | None, side: Laterality
 ) -> None:
-    """The patient's right is on the left of the image: the change lies there, and is visible."""
+    """The patient's right is on the left of the image: the change is there, and visible."""
     difference = seen(change(present(concept, side, location, severity)))
     right, left = int(difference[:, :84].sum()), int(difference[:, 84:].sum())
     own, other = (left, right) if side is LEFT else (right, left)
@@ -50,7 +50,7 @@ def test_one_sided_finding_shows_on_its_side(
 @pytest.mark.parametrize("concept", ["consolidation", "nodule", "mass", "atelectasis"])
 @pytest.mark.parametrize("side", [LEFT, RIGHT])
 def test_focal_finding_lies_in_its_zone(concept: str, side: Laterality) -> None:
-    """The centres of the changes follow the zones from top to bottom."""
+    """The centres of the changes follow the order of the zones from top to bottom."""
     rows = []
     for zone in ("upper_zone", "mid_zone", "lower_zone"):
         weight = np.clip(change(present(concept, side, zone)), SEEN, None) - SEEN
@@ -63,7 +63,7 @@ def test_focal_finding_lies_in_its_zone(concept: str, side: Laterality) -> None:
     [("pleural_effusion", LEFT), ("pneumothorax", RIGHT), ("cardiomegaly", None), ("pulmonary_edema", None)],
 )
 def test_severer_is_larger(concept: str, side: Laterality | None) -> None:
-    """Mild, moderate and severe change the film by clear steps."""
+    """Mild, moderate and severe change the film in clear steps."""
     amounts = [
         float(np.abs(change(present(concept, side, None, grade))).sum()) for grade in (MILD, MODERATE, SEVERE)
     ]
@@ -71,7 +71,7 @@ def test_severer_is_larger(concept: str, side: Laterality | None) -> None:
 
 
 def test_pneumothorax_shows_a_line_and_no_markings_beyond() -> None:
-    """Outside the pleural line the film is darker on the whole, and the line itself is brighter."""
+    """Beyond the pleural line the film is darker overall; the line itself is brighter."""
     difference = change(present("pneumothorax", LEFT, None, MODERATE))
     outer = difference[40:110, 130:150]
     assert float(difference[30:110, 100:150].max()) > SEEN
@@ -79,7 +79,7 @@ def test_pneumothorax_shows_a_line_and_no_markings_beyond() -> None:
 
 
 def test_findings_in_the_midline_show_there() -> None:
-    """Tubes and a wide mediastinum change the middle third of the film, and a wrong tube goes right."""
+    """Tubes and a wide mediastinum change the middle third of the film; a misplaced tube goes right."""
     for concept in ("widened_mediastinum", "endotracheal_tube"):
         columns = np.flatnonzero(seen(change(present(concept))).any(0))
         assert columns.min() > 50
@@ -94,7 +94,7 @@ def test_findings_in_the_midline_show_there() -> None:
 
 @pytest.mark.parametrize("side", [LEFT, RIGHT])
 def test_central_line_enters_at_its_side(side: Laterality) -> None:
-    """In the neck the catheter lies on its own side, in the cava always right of the midline."""
+    """In the neck the catheter is on its own side; in the vena cava it is always right of the midline."""
     difference = seen(change(present("central_line", side)))
     neck = difference[:12]
     own, other = (neck[:, 84:], neck[:, :84]) if side is LEFT else (neck[:, :84], neck[:, 84:])
@@ -121,5 +121,5 @@ def test_central_line_enters_at_its_side(side: Laterality) -> None:
     ids=lambda finding: finding.concept,
 )
 def test_lateral_film_shows_what_a_lateral_film_shows(finding: Finding) -> None:
-    """Fluid behind, the heart, the hila, opacities and devices are seen from the side as well."""
+    """Fluid posteriorly, the heart, the hila, opacities and devices are also visible from the side."""
     assert int(seen(change(finding, view="lateral")).sum()) > 25

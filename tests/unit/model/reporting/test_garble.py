@@ -1,4 +1,4 @@
-"""Broken sentences against sound ones."""
+"""Broken sentences versus sound ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENIZER = train_tokenizer([*SOUND, " large small the right"] * 3)
 @pytest.mark.parametrize("canonical", [True, False])
 @pytest.mark.parametrize("sentence", SOUND)
 def test_sound_sentences_pass(sentence: str, canonical: bool) -> None:
-    """What the canonical wording says is never called broken."""
+    """Canonical sentences are never reported as broken."""
     assert garble(sentence, TOKENIZER, canonical=canonical) == ""
 
 
@@ -37,7 +37,7 @@ def test_sound_sentences_pass(sentence: str, canonical: bool) -> None:
     ],
 )
 def test_broken_sentences_are_told_apart(sentence: str, wrong: str, canonical: bool) -> None:
-    """Repeated words, unfinished sentences and words, and sentences that say nothing."""
+    """Repeated words, unfinished sentences and words, and sentences without a statement are broken."""
     assert garble(sentence, TOKENIZER, canonical=canonical) == wrong
 
 
@@ -51,12 +51,12 @@ def test_broken_sentences_are_told_apart(sentence: str, wrong: str, canonical: b
     ],
 )
 def test_chinese_canonical_sentences_are_judged_by_their_own_wording(sentence: str, wrong: str) -> None:
-    """A model of Chinese canonical text is not held to the English one."""
+    """A model of Chinese canonical text is not judged by the English wording."""
     assert garble(sentence, TOKENIZER, canonical=True) == wrong
 
 
 def test_other_wording_is_broken_only_for_a_canonical_model() -> None:
-    """A readable sentence in other words is what a canonical model never says on purpose."""
+    """A canonical model never deliberately writes a readable sentence in other words."""
     sentence = "Pleural effusion, left, moderate."
     words = train_tokenizer([sentence] * 3)
     assert garble(sentence, words, canonical=False) == ""

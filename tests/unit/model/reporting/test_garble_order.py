@@ -1,4 +1,4 @@
-"""The order of words that a checkpoint learned."""
+"""The word order that a checkpoint learned."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SMALL = train_tokenizer(["No."])
 
 
 def sentences(seeds: range) -> list[list[str]]:
-    """The sentences of dictated phantoms, a list for each report."""
+    """Return the sentences of dictated phantoms, one list per report."""
     reports = [dictated_report(draw_spec(seed), np.random.default_rng(seed)) for seed in seeds]
     cut = [re.split(r"(?<=\.)\s+|\n", re.sub("FINDINGS:|IMPRESSION:", "", report)) for report in reports]
     return [[s.strip() for s in report if len(s.split()) > 1] for report in cut]
 
 
 def flagged(report: list[str], order: WordOrder) -> bool:
-    """Whether the garble check finds something; a large vocabulary tells no unknown words."""
+    """Whether the garble check finds something; with a large vocabulary no word counts as unknown."""
     return any(garble(s, LARGE, canonical=False, order=order) for s in report)
 
 
@@ -37,14 +37,14 @@ LARGE = _Large()  # type: ignore[assignment]
 
 
 def swapped(sentence: str, rng: random.Random) -> str:
-    """The sentence with one word out of its place, as one-step decoding leaves it."""
+    """Return the sentence with one word displaced, as one-step decoding leaves it."""
     words = sentence.rstrip(".").split()
     words.insert(rng.randrange(len(words)), words.pop(rng.randrange(len(words))))
     return " ".join(words) + "."
 
 
 def test_honest_reports_are_not_flagged_and_broken_ones_are() -> None:
-    """At most one honest report of twenty is flagged; nine of ten with words out of place are found."""
+    """At most one sound report in twenty is flagged; nine in ten with displaced words are found."""
     order = learn_word_order(s for report in sentences(range(500)) for s in report)
     honest = sentences(range(1000, 1100))
     rng = random.Random(0)
@@ -54,7 +54,7 @@ def test_honest_reports_are_not_flagged_and_broken_ones_are() -> None:
 
 
 def test_word_order_is_kept_beside_the_weights(tmp_path: Path) -> None:
-    """What was learned is read back, and a folder without it has none."""
+    """What was learned is read back; a folder without it has no word order."""
     assert load_word_order(tmp_path) is None
     order = learn_word_order(["Small left effusion.", "No effusion."] * 30)
     order.save(tmp_path)

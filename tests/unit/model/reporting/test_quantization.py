@@ -1,4 +1,4 @@
-"""Weights in int8: how close they come, and the check that guards them."""
+"""int8 weights: their accuracy, and the check that guards it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MakeBackbone = Callable[[ModelConfig, int], Backbone]
 
 @pytest.mark.parametrize(("dtype", "rows"), [(torch.float32, 5), (torch.bfloat16, 5), (torch.bfloat16, 40)])
 def test_int8_matrix_is_within_its_rounding(dtype: torch.dtype, rows: int) -> None:
-    """Each output is off by at most half a step of its scale for each input, and bfloat16's own rounding."""
+    """Each output differs by at most half a quantisation step per input, plus bfloat16's own rounding."""
     generator = torch.Generator().manual_seed(0)
     weight, bias = (
         torch.randn(24, 32, generator=generator).to(dtype),
@@ -41,12 +41,12 @@ IMAGES = [np.full((28, 28), level, np.uint8) for level in (0, 90, 200)]
 
 
 def test_matrix_of_zeros_stays_zero() -> None:
-    """A scale of nothing would be a division by nothing."""
+    """A scale of zero would be a division by zero."""
     assert torch.equal(int8_linear(torch.zeros(3, 4), None)(torch.ones(1, 4)), torch.zeros(1, 3))
 
 
 def test_agreement_counts_places() -> None:
-    """A token more, a token less and another token are all differences."""
+    """An extra token, a missing token and a different token all count as differences."""
     assert agreement([(1, 2, 3)], [(1, 2, 3)]) == 1.0
     assert agreement([(1, 2, 3, 4)], [(1, 9, 3)]) == 0.5
 

@@ -1,4 +1,4 @@
-"""The reporter with a scripted decoder: what it asks of the decoder, and what it makes of the answers."""
+"""The reporter with a scripted decoder: what it requests, and what it makes of the answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TOKENIZER = train_tokenizer([FIRST + LAST, " right"] * 3)
 
 
 class Script:
-    """Stands for a decoder: answers with prepared texts and remembers what it was asked."""
+    """Stands in for a decoder: answers with prepared texts and records what was requested."""
 
     def __init__(self, *texts: str, low: float = 0.95, stopped: bool = True) -> None:
         self.texts = list(texts)
@@ -55,7 +55,7 @@ class Script:
 
 
 class ScriptQueue:
-    """Serves a queue with a script, two prompts of one rule at a time."""
+    """Stands in for a queue, with a script: two prompts with the same options at a time."""
 
     slots = 2
 
@@ -89,7 +89,7 @@ class ScriptQueue:
 
 @pytest.fixture
 def make_reporter(make_config: Make, make_backbone: MakeBackbone) -> Callable[..., Reporter]:
-    """A reporter whose decoder is the given script."""
+    """Return a function that makes a reporter whose decoder is the given script."""
 
     def make(script: Script, **fields: Any) -> Reporter:
         config = make_config(denoising_steps=1, max_tokens=64, name="scripted", version="7", **fields)
@@ -136,7 +136,7 @@ def test_sound_draft_is_decoded_once_and_carries_no_flag(make_reporter: Callable
 def test_doubtful_report_is_decoded_again_from_its_first_doubtful_block(
     make_reporter: Callable[..., Reporter],
 ) -> None:
-    """The sound blocks before it are kept, the rest is written in several steps, both are paid for."""
+    """The sound blocks before it are kept, the rest is decoded in several steps, and both are counted."""
     broken = FIRST + " Impression: Moderate left left effusion."
     kept = len(TOKENIZER.encode(broken.split(" Impression")[0])) + 2  # tokens before the broken sentence
     kept = kept // 8 * 8
@@ -156,7 +156,7 @@ def test_doubtful_report_is_decoded_again_from_its_first_doubtful_block(
 
 
 def test_what_stays_broken_is_flagged(make_reporter: Callable[..., Reporter]) -> None:
-    """The better of the two readings is kept; its broken sentence is quoted with what is wrong."""
+    """The better of the two readings is kept; its broken sentence is quoted with the problem."""
     broken = "Findings: Moderate left left pleural effusion. No pneumothorax."
     draft = make_reporter(Script(broken, "Findings: left left. right right.")).draft(
         study("frontal", "lateral")
@@ -176,7 +176,7 @@ def test_contradiction_is_flagged(make_reporter: Callable[..., Reporter]) -> Non
 
 
 def test_low_confidence_and_an_open_end_are_flagged(make_reporter: Callable[..., Reporter]) -> None:
-    """A sentence below one half and a report without its end token."""
+    """A sentence with a confidence below one half is flagged, and so is a report without its end token."""
     script = Script(FIRST, FIRST, low=0.3, stopped=False)
     draft = make_reporter(script).draft(study("frontal", "lateral"))
     assert codes(draft.flags) == [FlagCode.LOW_CONFIDENCE, FlagCode.TRUNCATED]
@@ -184,14 +184,14 @@ def test_low_confidence_and_an_open_end_are_flagged(make_reporter: Callable[...,
 
 
 def test_silence_is_flagged(make_reporter: Callable[..., Reporter]) -> None:
-    """A model that says nothing has not said that all is well."""
+    """A model that says nothing has not reported a normal study."""
     draft = make_reporter(Script("", "")).draft(study("frontal", "lateral"))
     assert codes(draft.flags) == [FlagCode.GARBLED]
     assert (draft.text, draft.findings) == ("", ())
 
 
 def test_careful_checkpoints_are_not_decoded_again(make_reporter: Callable[..., Reporter]) -> None:
-    """Where the first decoding was already token by token, nothing better is to be had."""
+    """A first decoding that was already token by token cannot be improved."""
     script = Script("Findings: left left.")
     make_reporter(script, stage=Stage.AR).draft(study("frontal", "lateral"))
     assert len(script.asked) == 1
@@ -210,7 +210,7 @@ def test_careful_checkpoints_are_not_decoded_again(make_reporter: Callable[..., 
 def test_one_frontal_and_one_lateral_image_are_read(
     make_reporter: Callable[..., Reporter], views: list[View], seen: list[int]
 ) -> None:
-    """The frontal image comes first; the views are the caller's to remark on."""
+    """The frontal image comes first; any remark on the views is left to the caller."""
     script = Script(FIRST + LAST)
     draft = make_reporter(script).draft(study(*views))
     batch = script.asked[0][0]
@@ -227,7 +227,7 @@ def test_one_frontal_and_one_lateral_image_are_read(
 def test_two_images_of_one_kind_are_refused(
     make_reporter: Callable[..., Reporter], views: list[View]
 ) -> None:
-    """Which image is read is the caller's choice, so that what it tells the reader is true."""
+    """The caller chooses the image, so that what it tells the reader is true."""
     with pytest.raises(PromptError, match="choose before drafting"):
         make_reporter(Script()).draft(study(*views))
 
@@ -236,7 +236,7 @@ def test_two_images_of_one_kind_are_refused(
 def test_context_goes_to_models_that_read_it(
     make_reporter: Callable[..., Reporter], reads: bool, words: str
 ) -> None:
-    """A model that never saw an indication in training is not given one."""
+    """A model that was trained without indications is not given one."""
     script = Script(FIRST + LAST)
     make_reporter(script, reads_context=reads).draft(study("frontal"), ReportContext(indication="cough"))
     prompt = TOKENIZER.decode(script.asked[0][0].input_ids[0].tolist())
@@ -245,13 +245,13 @@ def test_context_goes_to_models_that_read_it(
 
 
 def test_study_without_images_is_refused(make_reporter: Callable[..., Reporter]) -> None:
-    """There is nothing to read."""
+    """A study needs at least one image."""
     with pytest.raises(PromptError, match="at least one image"):
         make_reporter(Script()).draft([])
 
 
 def test_failure_leaves_nothing_behind_for_the_next_draft(make_reporter: Callable[..., Reporter]) -> None:
-    """After an error in the midst of a batch the next study gets its own report."""
+    """After an error in the middle of a batch, the next study gets its own report."""
     script = Script(FIRST, FIRST + LAST)
     reporter = make_reporter(script)
     with pytest.raises(IndexError):  # the script has too few texts for three studies
@@ -261,7 +261,7 @@ def test_failure_leaves_nothing_behind_for_the_next_draft(make_reporter: Callabl
 
 
 def test_identity_names_the_checkpoint(make_reporter: Callable[..., Reporter]) -> None:
-    """What the reports will name as their author."""
+    """The identity is what the reports will name as their author."""
     identity = make_reporter(Script()).identity
     assert (identity.name, identity.version, identity.weights_sha256) == ("scripted", "7", "ab" * 32)
     assert (identity.block_size, identity.stage, identity.demonstration) == (8, Stage.ECHO, True)
@@ -271,7 +271,7 @@ def test_identity_names_the_checkpoint(make_reporter: Callable[..., Reporter]) -
 def test_many_drafts_are_those_of_each_alone(
     tmp_path: Path, make_config: Make, make_backbone: MakeBackbone, tokenizer: ReportTokenizer, stage: Stage
 ) -> None:
-    """A loaded random network drafts several studies, in order, as it drafts each; pixels matter."""
+    """A loaded random network drafts several studies, in order, as it drafts each alone; pixels matter."""
     config = make_config(denoising_steps=1, max_tokens=24, stage=stage)
     save_checkpoint(tmp_path, make_backbone(config, 3), config, tokenizer)
     reporter = Reporter.load(tmp_path, "cpu", slots=3)
@@ -296,13 +296,13 @@ def test_many_drafts_are_those_of_each_alone(
 
 
 def test_broken_checkpoint_is_refused(tmp_path: Path) -> None:
-    """The error lists what is missing."""
+    """The error names what is missing."""
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         Reporter.load(tmp_path, "cpu")
 
 
 def test_stream_gives_each_draft_under_its_key(make_reporter: Callable[..., Reporter]) -> None:
-    """Drafts carry their own text; a study without images comes back as its error."""
+    """Each draft has its own text; a study without images comes back with its error."""
     source = StudyList(
         [
             Study(key="both", images=study("frontal", "lateral")),
@@ -317,7 +317,7 @@ def test_stream_gives_each_draft_under_its_key(make_reporter: Callable[..., Repo
 
 
 def test_repeated_blocks_and_their_cost_stand_in_the_draft(make_reporter: Callable[..., Reporter]) -> None:
-    """So that their rate can be counted."""
+    """They are given so that their rate can be counted."""
     draft = make_reporter(Script("Findings: left left.", FIRST + LAST)).draft(study("frontal", "lateral"))
     blocks = -(-(len(TOKENIZER.encode(FIRST + LAST)) + 1) // 8)
     assert (draft.repeated_blocks, draft.repeat_forwards) == (blocks, 8 * blocks)

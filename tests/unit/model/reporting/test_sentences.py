@@ -1,4 +1,4 @@
-"""From tokens to sentences: sections, bounds and confidences."""
+"""From tokens to sentences: sections, boundaries and confidences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def decoded(tokenizer: ReportTokenizer, text: str, low: dict[int, float] | None 
 
 
 def test_sentences_know_their_section_and_first_token(tokenizer: ReportTokenizer) -> None:
-    """Headings divide and are no sentences."""
+    """Headings separate sections and are not sentences."""
     found = spoken_sentences(decoded(tokenizer, TEXT), tokenizer)
     assert [(s.text, s.section) for s in found] == [
         ("No pneumothorax.", "findings"),
@@ -36,7 +36,7 @@ def test_sentences_know_their_section_and_first_token(tokenizer: ReportTokenizer
 
 
 def test_sentence_is_as_confident_as_its_weakest_token(tokenizer: ReportTokenizer) -> None:
-    """A weak token counts for its own sentence, not for its neighbours or the heading."""
+    """A weak token counts only for its own sentence, not for adjacent ones or the heading."""
     ids = tokenizer.encode(TEXT)
     weak = ids.index(tokenizer.encode(" heart")[0])
     heading = 0
@@ -45,7 +45,7 @@ def test_sentence_is_as_confident_as_its_weakest_token(tokenizer: ReportTokenize
 
 
 def test_text_without_headings_is_findings(tokenizer: ReportTokenizer) -> None:
-    """An unfinished last sentence is one too; decimals do not end a sentence."""
+    """An unfinished last sentence counts as one; decimals do not end a sentence."""
     found = spoken_sentences(decoded(tokenizer, "A mass of 3.5 cm. And then"), tokenizer)
     assert [(s.text, s.section) for s in found] == [
         ("A mass of 3.5 cm.", "findings"),
@@ -54,19 +54,19 @@ def test_text_without_headings_is_findings(tokenizer: ReportTokenizer) -> None:
 
 
 def test_words_spelt_in_bytes_keep_their_bounds(tokenizer: ReportTokenizer) -> None:
-    """A character of several tokens belongs whole to its sentence."""
+    """A character of several tokens belongs entirely to its sentence."""
     found = spoken_sentences(decoded(tokenizer, "Größe 漢. No pneumothorax."), tokenizer)
     assert [s.text for s in found] == ["Größe 漢.", "No pneumothorax."]
     assert found[1].first_token == len(tokenizer.encode("Größe 漢."))
 
 
 def test_no_text_has_no_sentences(tokenizer: ReportTokenizer) -> None:
-    """A model that ends at once has said nothing."""
+    """A model that ends at once has written no sentence."""
     assert spoken_sentences(decoded(tokenizer, ""), tokenizer) == tuple[SpokenSentence, ...]()
 
 
 def test_chinese_sentences_end_at_their_own_stop() -> None:
-    """The titles are those of the Chinese canonical wording; no space follows a stop."""
+    """The headings are those of the Chinese canonical wording; no space follows a full stop."""
 
     class Characters:
         """Each token is a character."""

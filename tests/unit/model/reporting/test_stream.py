@@ -1,4 +1,4 @@
-"""The stream with a queue of the test's own: who is taken when, and what comes back for whom."""
+"""The stream with a fake queue: which study is taken when, and which result comes back for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def a_review(report: Decoded) -> Review:
 
 
 class Queue:
-    """Decodes report `n` in `n` advances, and remembers who was in decoding together."""
+    """Decodes report `n` in `n` advances, and records the rank of each request."""
 
     def __init__(self, slots: int) -> None:
         self.slots, self.cleared = slots, False
@@ -105,7 +105,7 @@ class Desk:
 
 
 class AtOnce(Executor):
-    """Does what it is given at once, so that the order of things is the test's."""
+    """Runs each task at once, so that the test controls the order."""
 
     def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -129,7 +129,7 @@ def run(
 
 
 def test_reports_come_back_as_they_are_done() -> None:
-    """A short report does not wait for a long one that was before it."""
+    """A short report does not wait for a long one submitted before it."""
     done = run(StudyList(studies(30, 2, 3, 1)), Queue(slots=2))
     assert sorted(key for key, _ in done) == ["study 1", "study 2", "study 3", "study 30"]
     assert done[-1][0] == "study 30"
@@ -139,7 +139,7 @@ def test_reports_come_back_as_they_are_done() -> None:
 
 
 class Trickle:
-    """A source that has one study at a time, and writes down what it was asked."""
+    """A source that has one study at a time, and records each request."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         self.numbers, self.asked = list(numbers), list[tuple[int, bool]]()
@@ -152,7 +152,7 @@ class Trickle:
 
 
 def test_source_is_asked_between_forwards_for_what_there_is_room_for() -> None:
-    """Idle only when nothing is in hand, never beyond slots and studies ahead, and not after its end."""
+    """Idle only when no study is in progress, never beyond slots and studies ahead, and not after its end."""
     source = Trickle([5, 5, 5, 5, 5, 5])
     done = run(source, Queue(slots=2), ahead=1)
     assert len(done) == 6
@@ -163,7 +163,7 @@ def test_source_is_asked_between_forwards_for_what_there_is_room_for() -> None:
 
 
 def test_study_at_fault_fails_alone() -> None:
-    """Bad images, no room, no memory, a bug in the reading: each has its error, the others their report."""
+    """Bad images, no room, no memory or a bug in the reading: only the study concerned fails."""
     queue = Queue(slots=2)
     queue.failing = {4: OutOfMemoryError("full")}
     done = dict(run(StudyList(studies(1, -1, 99, 4, 7, 2)), queue))
@@ -179,7 +179,7 @@ def test_study_at_fault_fails_alone() -> None:
 
 
 def test_doubtful_report_is_decoded_twice_and_says_what_it_cost() -> None:
-    """Once more and no oftener; blocks and forwards of the second time are counted."""
+    """It is repeated only once; the blocks and forward passes of the repetition are counted."""
     queue = Queue(slots=2)
     done = dict(run(StudyList(studies(3, 2)), queue, Desk(doubtful=[3])))
     assert len(queue.prompts) == 3
@@ -189,7 +189,7 @@ def test_doubtful_report_is_decoded_twice_and_says_what_it_cost() -> None:
 
 
 def test_first_reading_stands_where_there_is_no_memory_for_a_second() -> None:
-    """A report that was there is not lost."""
+    """A report that was already decoded is not lost."""
     queue = Queue(slots=1)
 
     class Once(Desk):
@@ -211,7 +211,7 @@ def test_stream_left_early_drops_what_is_in_hand() -> None:
 
 
 def test_failure_of_the_device_ends_the_stream() -> None:
-    """It is no study's fault, so it is raised; nothing is left in the queue."""
+    """It is not the error of a study, so it is raised; nothing is left in the queue."""
 
     class Broken(Queue):
         def advance(self) -> list[tuple[int, Any]]:
@@ -224,13 +224,13 @@ def test_failure_of_the_device_ends_the_stream() -> None:
 
 
 def test_seconds_count_from_the_taking() -> None:
-    """One clock, read when a study is taken and when it is done."""
+    """One clock is read when a study is taken and when it is done."""
     ((_, outcome),) = run(StudyList(studies(1)), Queue(slots=1))
     assert outcome.seconds == 1.0
 
 
 def test_rank_of_a_study_is_that_of_its_decoding_and_of_its_repetition() -> None:
-    """The decoder hears each time how urgent the study is, and whether it makes way."""
+    """The decoder gets the study's rank, and whether it yields, both times."""
     queue = Queue(slots=2)
     old, urgent = studies(3, 1)
     source = StudyList([dataclasses.replace(old, rank=3, yields=True), urgent])
