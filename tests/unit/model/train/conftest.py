@@ -1,4 +1,4 @@
-"""A toy training set: noise images and canonical reports that say what the image shows."""
+"""A toy training set: noise images and canonical reports of what the image shows."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class ToyExamples:
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Setting:
-    """One process, whose visual tokens stay in memory."""
+    """One process that keeps its visual tokens in memory."""
     return Setting(processes=Processes.join(), folder=tmp_path / "features")
 
 
 @pytest.fixture
 def machine() -> Machine:
-    """One process whose clock stands still."""
+    """One process with a clock that stands still."""
     return Machine(processes=Processes.join(), clock=lambda: 0.0)
 
 
@@ -86,7 +86,7 @@ def make_materials(
     tokenizer: ReportTokenizer,
     alone: Setting,
 ) -> Callable[..., Materials]:
-    """Materials with equal weights every time, so that two runs can be compared."""
+    """Return a maker of materials with the same weights every time, so that two runs can be compared."""
 
     def make(setting: Setting | None = None) -> Materials:
         config = make_config(block_size=4)

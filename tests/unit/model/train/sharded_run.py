@@ -1,4 +1,4 @@
-"""Processes that train a recipe's stages together."""
+"""Processes that run a recipe's stages together."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.forks import FORKS
 
 
 def run_stages(recipe: Path, stages: str, processes: int, kill_after: int = 0) -> list[int]:
-    """Runs stages in so many processes and returns their exit codes.
+    """Runs stages in the given number of processes and returns their exit codes.
 
-    kill_after: the first process kills itself once it has done so many steps, or rolled out so many
-    studies; the others are then killed.
+    kill_after: the number of steps, or of rolled-out studies, after which the first process kills itself;
+    the others are then killed.
     """
     (port,) = free_ports(1)
     group = [

@@ -1,4 +1,4 @@
-"""The mean of branches: each weight by itself, and no mean of networks that differ in shape."""
+"""The mean of branches: weight by weight, and no mean of networks that differ in shape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model.train.stages import Materials
 def test_mean_of_branches_is_the_mean_of_every_weight(
     make_materials: Callable[[], Materials], tmp_path: Path
 ) -> None:
-    """Three branches of one network, of which one went the way that another came."""
+    """Three branches of one network, two of which moved in opposite directions."""
     materials = make_materials()
     network = materials.backbone.network
     start = {name: value.clone() for name, value in network.state_dict().items()}
@@ -35,7 +35,7 @@ def test_mean_of_branches_is_the_mean_of_every_weight(
 def test_networks_of_other_shapes_have_no_mean(
     make_materials: Callable[[], Materials], tmp_path: Path
 ) -> None:
-    """The error names the one that does not fit."""
+    """The error names the network that does not fit."""
     materials = make_materials()
     materials.save(materials.backbone.network.state_dict(), tmp_path / "one", Stage.ECHO)
     layers = materials.backbone.network.model.language_model.layers

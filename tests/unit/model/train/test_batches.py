@@ -1,4 +1,4 @@
-"""Which examples make a step, and how they become tensors."""
+"""Which examples form a step, and how they become tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.train.stages import Materials
 
 
 def test_sampler_uses_every_example_once_per_epoch() -> None:
-    """Within an epoch nothing is drawn twice."""
+    """No example is drawn twice in an epoch."""
     sampler = Sampler(20, int, 4, seed=1)
 
     epoch = [sampler.indices(step) for step in range(5)]
@@ -20,7 +20,7 @@ def test_sampler_uses_every_example_once_per_epoch() -> None:
 
 
 def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
-    """Every batch is whole, so that several processes have equal shares."""
+    """Every batch is full, so that several processes have equal shares."""
     sampler = Sampler(3, int, 8, seed=1)
 
     assert sorted({int(i) for i in sampler.indices(5)}) == [0, 1, 2]
@@ -28,7 +28,7 @@ def test_sampler_repeats_a_set_that_is_smaller_than_a_batch() -> None:
 
 
 def test_sampler_is_a_function_of_seed_and_step() -> None:
-    """Asked for step 7 first or last, the answer is the same: that is what makes runs resumable."""
+    """Step 7 has the same indices whether it is requested first or last; this makes runs resumable."""
     one, other = (Sampler(20, lambda _: 1, 4, seed=3) for _ in range(2))
     in_order = [one.indices(step).tolist() for step in range(12)]
 
@@ -40,7 +40,7 @@ def test_sampler_is_a_function_of_seed_and_step() -> None:
 def test_answers_are_padded_with_labelled_ends_up_to_their_own_last_block(
     make_materials: Callable[[], Materials],
 ) -> None:
-    """The pads of an answer's last block count; what only the batch needs does not."""
+    """The pads of an answer's last block count; pads that only the batch needs do not."""
     collator = make_materials().collator
     eos = collator.config.eos_token_id
 
@@ -52,7 +52,7 @@ def test_answers_are_padded_with_labelled_ends_up_to_their_own_last_block(
 
 
 def test_an_answer_that_does_not_fit_is_cut_and_not_ended(make_materials: Callable[[], Materials]) -> None:
-    """A network must not learn to stop where a report was cut: no end-of-text, no pads behind it."""
+    """A network must not learn to stop where a report was cut: no end-of-text or pad follows."""
     collator = make_materials().collator
     longest = collator.config.max_tokens
 

@@ -1,4 +1,4 @@
-"""Recipes: unknown keys are refused, every problem is named with its place, shipped recipes are valid."""
+"""Recipes: unknown keys are refused, every problem is reported with its place, shipped recipes are valid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.train.variants import load_variants
 
 
 def test_shipped_recipe_is_valid() -> None:
-    """What `make demo-model` names can be loaded."""
+    """The recipe that `make demo-model` uses can be loaded."""
     recipe = load_training_config(packaged_recipe("demo"))
 
     assert recipe.block_size == 8
@@ -21,7 +21,7 @@ def test_shipped_recipe_is_valid() -> None:
 
 
 def test_branches_have_phantoms_of_their_own() -> None:
-    """No two sets of phantoms overlap, no branch has another's chance, and all go on from the first DCD."""
+    """Phantom sets do not overlap, each branch has its own seed, and all continue from the first DCD."""
     first = load_training_config(packaged_recipe(DEMO_RECIPE))
     branches = load_variants(packaged_recipe(DEMO_BRANCHES)).values()
     opened = [first.data, first.distillation, first.validation, *(branch.data for branch in branches)]
@@ -35,7 +35,7 @@ def test_branches_have_phantoms_of_their_own() -> None:
 
 
 def test_shipped_recipe_never_trains_on_held_out_seeds() -> None:
-    """Training, distillation, validation and the table's phantoms are disjoint ranges of seeds."""
+    """The phantoms of training, distillation, validation and the table have disjoint ranges of seeds."""
     from model.evaluate.held_out import FIRST_SEED
 
     recipe = load_training_config(packaged_recipe("demo"))
@@ -49,7 +49,7 @@ def test_shipped_recipe_never_trains_on_held_out_seeds() -> None:
 
 
 def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
-    """Each problem stands with its path in the file."""
+    """Each problem is reported with its path in the file."""
     file = tmp_path / "recipe.yaml"
     file.write_text(
         "name: x\nrun: y\n"
@@ -80,7 +80,7 @@ def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
     ],
 )
 def test_a_number_that_cannot_train_is_refused(tmp_path: Path, setting: str) -> None:
-    """Neither a rate of zero nor one that is no number passes for a recipe."""
+    """A rate must be a positive finite number, and other numbers must be within their bounds."""
     file = tmp_path / "recipe.yaml"
     valid = {"steps": "1", "batch": "4", "rate": "1e-3"}
     key, _, value = setting.partition(": ")
@@ -94,13 +94,13 @@ def test_a_number_that_cannot_train_is_refused(tmp_path: Path, setting: str) -> 
 
 
 def test_a_missing_recipe_says_what_to_do(tmp_path: Path) -> None:
-    """A wrong path is no traceback."""
+    """A wrong path gives an error that says what to do."""
     with pytest.raises(TrainingConfigError, match="name an existing YAML file"):
         load_training_config(tmp_path / "absent.yaml")
 
 
 def test_a_recipe_in_another_encoding_is_no_traceback(tmp_path: Path) -> None:
-    """A file that is not UTF-8 is named; a byte order mark does no harm."""
+    """A file that is not UTF-8 is refused with an error; a byte order mark is accepted."""
     file = tmp_path / "recipe.yaml"
     file.write_bytes("name: Röntgen\n".encode("latin-1"))
     with pytest.raises(TrainingConfigError, match="not valid YAML"):

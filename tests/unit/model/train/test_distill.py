@@ -1,4 +1,4 @@
-"""Distillation end to end on a toy: trajectories are what the decoder says, and the students learn them."""
+"""Distillation end to end on a toy: trajectories equal the decoder's output, and students learn them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from model.train.trajectories import StoredTrajectories, collect
 
 
 def _ignore(_: Mapping[str, float | int | str]) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def _collected(materials: Materials, folder: Path) -> StoredTrajectories:
@@ -38,7 +38,7 @@ def _collected(materials: Materials, folder: Path) -> StoredTrajectories:
 def test_rollouts_say_what_the_plain_multistep_decoder_says(
     make_materials: Callable[[], Materials], attention: PromptAttention
 ) -> None:
-    """The batched recorder and the reference decoder commit the same tokens under either attention."""
+    """The batched recorder and the reference decoder commit the same tokens under both kinds of attention."""
     materials = make_materials()
     examples = [materials.examples[i] for i in (0, 1, 3)]
     config, collator = replace(materials.config, prompt_attention=attention), materials.collator
@@ -63,7 +63,7 @@ def test_rollouts_say_what_the_plain_multistep_decoder_says(
 
 
 def test_a_trajectory_keeps_every_commit(make_materials: Callable[[], Materials], tmp_path: Path) -> None:
-    """Each valid position has a step, its token is the teacher's most probable, and shares stay below 1."""
+    """Each valid position has a step, its token is the teacher's first choice, shares sum to at most 1."""
     materials = make_materials()
     eos = materials.config.eos_token_id
     trajectories = _collected(materials, tmp_path)
@@ -81,7 +81,7 @@ def test_a_trajectory_keeps_every_commit(make_materials: Callable[[], Materials]
 
 
 def _student(materials: Materials) -> Backbone:
-    """Another network of the same shape, which says something else."""
+    """Return another network of the same shape, with other output."""
     torch.manual_seed(5)
     with torch.no_grad():
         for weight in materials.backbone.network.lm_head.parameters():
@@ -90,7 +90,7 @@ def _student(materials: Materials) -> Backbone:
 
 
 def test_a_students_drafts_stand_beside_the_teachers_blocks(make_materials: Callable[[], Materials]) -> None:
-    """They are what it says to each block in one step; the path stays the teacher's until it may lead."""
+    """They are its one-step output for each block; the path stays the teacher's until the student leads."""
     materials, student = make_materials(), _student(make_materials())
     config, collator = materials.config, materials.collator
     examples = [materials.examples[i] for i in (0, 1, 3)]
@@ -108,13 +108,13 @@ def test_a_students_drafts_stand_beside_the_teachers_blocks(make_materials: Call
     assert torch.equal(beside.tokens, own.tokens)
     assert torch.equal(beside.drafts[:, :4], alone.tokens[:, :4])
     assert not torch.equal(beside.drafts[:, :4], own.tokens[:, :4])
-    assert torch.equal(led.tokens[:, :4], alone.tokens[:, :4])  # behind them the teacher's path is another
+    assert torch.equal(led.tokens[:, :4], alone.tokens[:, :4])  # after them the teacher's path differs
 
 
 def test_broken_drafts_are_kept_and_drawn_more_often(
     make_materials: Callable[[], Materials], tmp_path: Path
 ) -> None:
-    """Where a draft makes a legal report, the teacher's own blocks take its place."""
+    """If a draft makes a legal report, it is replaced by the teacher's own blocks."""
     materials, student = make_materials(), _student(make_materials())
     settings = RolloutConfig(examples=24, batch=8, top=4, legal_only=False)
     summary = collect(materials, settings, tmp_path, report=_ignore, student=student)
@@ -131,7 +131,7 @@ def test_broken_drafts_are_kept_and_drawn_more_often(
 def test_a_broken_draft_is_the_context_and_the_teachers_choice_the_target(
     make_materials: Callable[[], Materials], tmp_path: Path
 ) -> None:
-    """A block's loss hangs on the drafts before it, not on its own; a choice's weight hardens the target."""
+    """A block's loss depends on the drafts before it, not its own; a choice's weight hardens the target."""
     materials = make_materials()
     trajectories = _collected(materials, tmp_path)
     settings = DcdConfig(steps=1, batch=4, rate=1e-3, validation_examples=2, choice_weight=1.0, eos_weight=0)
@@ -156,7 +156,7 @@ def test_a_broken_draft_is_the_context_and_the_teachers_choice_the_target(
 def test_studies_that_split_the_teacher_are_drawn_more_often(
     make_materials: Callable[[], Materials], tmp_path: Path
 ) -> None:
-    """An epoch holds a study as often as asked for where the teacher was unsure, the others once."""
+    """In an epoch, a study that left the teacher unsure is drawn as often as configured, any other once."""
     materials = make_materials()
     trajectories = _collected(materials, tmp_path)
     shares = trajectories.rows(list(range(24)), 80)["top_probabilities"][..., 0]

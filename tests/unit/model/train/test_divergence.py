@@ -1,4 +1,4 @@
-"""Divergences from a teacher whose distribution is kept sparsely."""
+"""Divergences from a teacher whose distribution is stored sparsely."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _top(probabilities: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tenso
 
 @pytest.mark.parametrize("kind", ["forward", "reverse"])
 def test_divergence_vanishes_where_student_and_teacher_agree(kind: str) -> None:
-    """Equal distributions diverge by nothing, in both directions."""
+    """Equal distributions have a divergence of zero, in both directions."""
     logits = torch.randn(5, 12, generator=torch.Generator().manual_seed(0))
     ids, kept = _top(logits.softmax(dim=-1), 4)
 
@@ -25,7 +25,7 @@ def test_divergence_vanishes_where_student_and_teacher_agree(kind: str) -> None:
 
 
 def test_divergence_with_all_tokens_kept_is_the_full_one() -> None:
-    """With K = V - 1 nothing is merged, so the sparse form is Kullback and Leibler's."""
+    """With K = V - 1 nothing is merged, so the sparse form is the Kullback-Leibler divergence."""
     generator = torch.Generator().manual_seed(1)
     student, teacher = torch.randn(3, 6, generator=generator), torch.randn(3, 6, generator=generator)
     p, q = teacher.softmax(dim=-1), student.softmax(dim=-1)
@@ -40,7 +40,7 @@ def test_divergence_with_all_tokens_kept_is_the_full_one() -> None:
 
 
 def test_forward_and_reverse_divergence_punish_different_faults() -> None:
-    """A student that misses one of two modes costs more forward; one that adds a mode costs more reverse."""
+    """Missing one of two modes costs a student more forward; adding a mode costs more reverse."""
     two_modes, one_mode = torch.tensor([[0.5, 0.5, 1e-6]]), torch.tensor([[1.0 - 2e-6, 1e-6, 1e-6]])
     ids, kept = _top(two_modes, 2)
 

@@ -1,4 +1,4 @@
-"""Image files as others write them: read with their grey values the right way round, or refused."""
+"""Image files as others write them: read with the correct grey values, or refused."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def _white_is_zero(values: np.ndarray) -> Write:  # type: ignore[type-arg]
 
 def _half_turned(path: Path) -> None:
     tags = Image.Exif()
-    tags[0x0112] = 3  # Orientation: the stored rows are upside down
+    tags[0x0112] = 3  # Orientation: the stored image is rotated by 180 degrees
     Image.fromarray(_RAMP[:, ::-1]).save(path, exif=tags)
 
 
 def _png(colour: int, depth: int, rows: list[bytes]) -> Write:
-    """A PNG of a kind that Pillow does not write."""
+    """Return a writer of a kind of PNG that Pillow does not write."""
 
     def write(path: Path) -> None:
         header = struct.pack(">IIBBBBB", 64, len(rows), depth, colour, 0, 0, 0)
@@ -79,7 +79,7 @@ _WIDE_ALPHA = [np.stack([row, np.full_like(row, 65535)], axis=1).astype(">u2").t
 def test_bright_stays_bright_and_right_stays_right(
     tmp_path: Path, name: str, write: Write, darkest: int, brightest: int
 ) -> None:
-    """Whatever the bit depth, palette, photometric interpretation and orientation that the file states."""
+    """Bit depth, palette, photometric interpretation and orientation of the file are applied."""
     write(tmp_path / name)
 
     image = read_image(tmp_path / name)
@@ -110,7 +110,7 @@ def test_bright_stays_bright_and_right_stays_right(
 def test_what_cannot_be_read_faithfully_is_refused(
     tmp_path: Path, name: str, write: Write, reason: str
 ) -> None:
-    """The message names the file and says what to do, not what the library raised."""
+    """The message names the file and says what to do, instead of repeating the library's error."""
     write(tmp_path / name)
 
     with pytest.raises(ImageFileError, match=reason):

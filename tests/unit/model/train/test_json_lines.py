@@ -1,4 +1,4 @@
-"""Training data of a user's own: JSON lines with image files."""
+"""A user's own training data: JSON lines with image files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _write(folder: Path, *records: dict[str, object]) -> Path:
 
 
 def test_a_line_becomes_an_example(tmp_path: Path) -> None:
-    """Images are relative to the file; the answer has both parts; views default to frontal, then lateral."""
+    """Paths are relative to the file; the answer has both parts; views default to frontal, then lateral."""
     Image.fromarray(np.full((8, 6), 99, dtype=np.uint8)).save(tmp_path / "a.png")
     record = {
         "id": 7,
@@ -68,7 +68,7 @@ def test_a_line_becomes_an_example(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
-    """The error says which line and what is wrong with it."""
+    """The error gives the line and the problem."""
     file = tmp_path / "reports.jsonl"
     file.write_text(line + "\n")
 
@@ -77,7 +77,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
 
 
 def test_every_bad_line_is_named_before_training(tmp_path: Path) -> None:
-    """All problems come in one message, with number and reason; or the lines are skipped and counted."""
+    """All problems are in one message, with line number and reason; or the lines are skipped and counted."""
     Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(tmp_path / "a.png")
     good = {"id": 1, "images": ["a.png"], "findings": "No mass.", "impression": "Normal."}
     bad = [
@@ -112,7 +112,7 @@ def test_every_bad_line_is_named_before_training(tmp_path: Path) -> None:
 
 
 def test_sixteen_bit_images_keep_their_bits(tmp_path: Path) -> None:
-    """A detector's 4,096 values in a 16-bit file fill the range and stay apart; none is clipped."""
+    """A detector's 4,096 values in a 16-bit file fill the range and stay distinct; none is clipped."""
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     Image.fromarray(values).save(tmp_path / "wide.png")
     record = {"id": 1, "images": ["wide.png"], "findings": "No mass.", "impression": ""}
@@ -124,7 +124,7 @@ def test_sixteen_bit_images_keep_their_bits(tmp_path: Path) -> None:
 
 
 def test_priors_become_the_comparison(tmp_path: Path) -> None:
-    """In the words that serving uses, after a comparison that is stated."""
+    """They are worded as in serving, and follow a stated comparison."""
     Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(tmp_path / "a.png")
     record = {
         "id": 1,
@@ -142,7 +142,7 @@ def test_priors_become_the_comparison(tmp_path: Path) -> None:
 
 
 def test_hand_written_checks_are_those_of_the_schema() -> None:
-    """Both say yes or no to the same lines."""
+    """Both accept and refuse the same lines."""
     good = {"id": 1, "images": ["a"], "findings": "x", "impression": "y"}
     cases = [good, {**good, "id": "s"}, {**good, "id": True}, {**good, "id": ""}, {**good, "id": None}]
     cases += [{k: v for k, v in good.items() if k != key} for key in good]
@@ -153,14 +153,14 @@ def test_hand_written_checks_are_those_of_the_schema() -> None:
     validator = jsonschema.Draft202012Validator(schema())
 
     for case in cases:
-        # What no schema says: as many views as images, and something in the report.
+        # The schema cannot state: as many views as images, and a report that is not empty.
         stated = case.get("views")
         expected = validator.is_valid(case) and not (isinstance(stated, list) and len(stated) != 1)
         assert expected == (not record_problem(case)), case
 
 
 def _many(folder: Path, count: int, bad: set[int]) -> Path:
-    """A file of so many studies; the lines with the numbers `bad` name an image that is not there."""
+    """Write a file of `count` studies; the lines with the numbers `bad` name a missing image."""
     Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(folder / "a.png")
     record = {"findings": "No mass.", "impression": "Normal."}
     lines = [
@@ -173,7 +173,7 @@ def _many(folder: Path, count: int, bad: set[int]) -> Path:
 def test_a_large_file_is_checked_while_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bad line behind the first ones ends the run where it is found; its verdict is kept for the next."""
+    """A bad line after the first ones ends the run when it is found; the verdict is kept for the next run."""
     monkeypatch.setattr(line_watch, "_AT_ONCE", 4)
     file = _many(tmp_path, 40, {30})
 
@@ -193,7 +193,7 @@ def test_a_large_file_is_checked_while_the_run_goes_on(
 
 
 def test_a_verdict_is_not_that_of_a_changed_file(tmp_path: Path) -> None:
-    """Another size or time of change, or half a file of an interrupted check: the lines are checked again."""
+    """If size or modification time differ, or the verdict is incomplete, the lines are checked again."""
     file = _many(tmp_path, 5, set())
     JsonLinesExamples.open(JsonLinesData(file=file))
     assert kept_verdict(file) == FileCheck(lines=5, bad=())
@@ -218,7 +218,7 @@ def test_a_verdict_is_not_that_of_a_changed_file(tmp_path: Path) -> None:
 def test_lines_are_found_by_their_newlines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, expected: list[tuple[int, bytes]]
 ) -> None:
-    """Blank lines are none; numbers are those of an editor; a line may cross two reads and lack its end."""
+    """Blank lines are skipped but counted; a line may span two reads; the last one may lack its newline."""
     monkeypatch.setattr(line_index, "_CHUNK", 5)
     file = tmp_path / "lines"
     file.write_bytes(content)
@@ -231,7 +231,7 @@ def test_lines_are_found_by_their_newlines(
 
 
 def test_repeated_ids_do_not_count_as_skipped(tmp_path: Path) -> None:
-    """With `skip` a line that repeats an id is used, so that no number of them ends the run."""
+    """With `skip`, a line that repeats an id is used, so such lines never end the run."""
     Image.fromarray(np.zeros((8, 6), dtype=np.uint8)).save(tmp_path / "a.png")
     record = {"id": 1, "images": ["a.png"], "findings": "No mass.", "impression": "Normal."}
     file = _write(tmp_path, *[record] * 5)
@@ -246,7 +246,7 @@ def test_repeated_ids_do_not_count_as_skipped(tmp_path: Path) -> None:
 
 
 def _with_damaged(folder: Path, count: int, damaged: set[int]) -> Path:
-    """A file of so many studies, whose reports hold their number; some images are cut off."""
+    """Write a file of studies whose reports state their number; `damaged` ones have a truncated image."""
     whole = folder / "whole.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64), dtype=np.uint8)).save(whole)
     (folder / "cut.png").write_bytes(whole.read_bytes()[:900])
@@ -265,7 +265,7 @@ def _with_damaged(folder: Path, count: int, damaged: set[int]) -> Path:
 
 
 def test_an_undecodable_image_is_skipped_with_its_report(tmp_path: Path) -> None:
-    """With `skip` the next good study stands for it, image and report alike; the line is reported once."""
+    """With `skip`, the next good study replaces it, both image and report; the line is reported once."""
     file = _with_damaged(tmp_path, 20, {4, 5})
     said: list[str] = []
     examples = JsonLinesExamples.open(
@@ -286,7 +286,7 @@ def test_an_undecodable_image_is_skipped_with_its_report(tmp_path: Path) -> None
 
 
 def test_too_many_undecodable_images_end_a_run_that_skips(tmp_path: Path) -> None:
-    """They count towards `most_skipped` together with the bad lines; with `refuse` the first one ends it."""
+    """They count towards `most_skipped` along with bad lines; with `refuse`, the first one ends the run."""
     file = _with_damaged(tmp_path, 20, {4, 5})
 
     with pytest.raises(DataError, match=r"line 4: image 'cut\.png' cannot be decoded"):
@@ -300,9 +300,9 @@ def test_too_many_undecodable_images_end_a_run_that_skips(tmp_path: Path) -> Non
 def test_an_answer_is_that_of_the_image_beside_it(
     tmp_path: Path, make_materials: Callable[..., Materials], kept: Literal["none", "disk"]
 ) -> None:
-    """A step holds the report of the study that stands for an undecodable one, tokens kept or not.
+    """A step uses the report of the study that replaces an undecodable one, whether or not tokens are kept.
 
-    The second run finds the tokens on disk, and knows without decoding an image which study they are of.
+    The second run finds the tokens on disk, and knows their study without decoding an image.
     """
     data = JsonLinesData(file=_with_damaged(tmp_path, 8, {2}), bad_lines="skip", most_skipped=0.5)
     setting = Setting(processes=Processes.join(), folder=tmp_path / "features", features=kept)
@@ -325,7 +325,7 @@ def test_the_first_step_parses_a_few_lines_of_a_large_file(
     alone: Setting,
     checked: bool,
 ) -> None:
-    """Beside the check of the first lines, which a checked file has behind it, only what the step draws.
+    """Only drawn lines are parsed, apart from the first lines, which are checked unless the file was before.
 
     The lines share a few images, and only the drawn ones are opened.
     """
@@ -333,7 +333,7 @@ def test_the_first_step_parses_a_few_lines_of_a_large_file(
     monkeypatch.setattr(line_watch, "_AT_ONCE", 500)
     if checked:
         JsonLinesExamples.open(JsonLinesData(file=file)).finish_check()
-    monkeypatch.setattr(line_watch.LineWatch, "_go_on", lambda _: None)  # the check in the background
+    monkeypatch.setattr(line_watch.LineWatch, "_go_on", lambda _: None)  # the background check
     counted: Counter[str] = Counter()
 
     def counting(place: str, function: Callable[[Any], Any]) -> None:
@@ -352,7 +352,7 @@ def test_the_first_step_parses_a_few_lines_of_a_large_file(
     section = StageConfig(steps=1, batch=batch, rate=1e-3, freeze_vision=True, validation_examples=1)
     ArStage(materials, section).batch(0, range(batch))
 
-    # The lengths of eight batches are looked at together; a drawn line is parsed for its texts and images.
+    # The lengths of eight batches are needed at once; a drawn line is parsed for its texts and its images.
     assert (len(materials.examples), at_once) == (count, 0 if checked else 500)
     assert counted["line_check.line_problem"] - at_once <= 8 * batch + 2 * batch
     assert counted["json_lines.read_image"] == batch

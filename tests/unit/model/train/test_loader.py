@@ -1,4 +1,4 @@
-"""Batches ahead of the network: in order, from any step, with the time that was waited for them."""
+"""Batches built ahead of the network: in order, from any step, with the time spent waiting for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.train.loader import loading
 
 
 def test_batches_come_in_order_from_the_step_that_resumes() -> None:
-    """Whatever thread was faster; nothing is built beyond the last step."""
+    """The order does not depend on which thread is faster; nothing is built beyond the last step."""
     built: list[int] = []
 
     def build(step: int) -> int:
@@ -26,7 +26,7 @@ def test_batches_come_in_order_from_the_step_that_resumes() -> None:
 
 
 def test_batches_are_built_while_the_network_works() -> None:
-    """Before the first batch is asked for, others are on their way."""
+    """Others are being built before the first batch is requested."""
     started = threading.Semaphore(0)
 
     with loading(lambda step: started.release(), range(10), 2, lambda: 0.0) as loader:
@@ -36,7 +36,7 @@ def test_batches_are_built_while_the_network_works() -> None:
 
 
 def test_a_batch_that_cannot_be_built_is_an_error_where_it_is_asked_for() -> None:
-    """The error is the thread's own."""
+    """The error is the one raised in the thread."""
 
     def build(step: int) -> int:
         raise LookupError(f"step {step}")
@@ -46,7 +46,7 @@ def test_a_batch_that_cannot_be_built_is_an_error_where_it_is_asked_for() -> Non
 
 
 def test_waiting_is_the_time_between_asking_and_having() -> None:
-    """By the run's own clock."""
+    """It is measured with the run's own clock."""
     ticks = count()
 
     with loading(lambda step: step, range(3), 1, lambda: float(next(ticks))) as loader:

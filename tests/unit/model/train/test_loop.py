@@ -1,4 +1,4 @@
-"""The loop: an interrupted run ends in the same bits, and several processes give one process's loss."""
+"""The loop: a resumed run gives identical weights, and several processes give the loss of one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONFIG = RadConfig(
 
 
 class _Stopped(Exception):
-    """Stands for a run that is killed."""
+    """Stands for the end of a killed run."""
 
 
 def _stop_after(steps: int) -> Report:
@@ -38,13 +38,13 @@ def _weights(folder: Path) -> bytes:
 
 
 def _ignore(_: Mapping[str, float | int | str]) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def test_resumed_training_equals_uninterrupted_training(
     make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path
 ) -> None:
-    """A run that is killed after a save and started again writes bit for bit the same weights and log."""
+    """A run that is killed after a save and restarted writes bit-identical weights and the same log."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(RadStage(make_materials(), CONFIG), CONFIG, whole, machine=machine, report=_ignore)
     with pytest.raises(_Stopped):
@@ -78,12 +78,12 @@ def test_micro_batches_change_nothing_but_rounding(
 def test_a_step_that_would_destroy_the_weights_is_not_taken(
     make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path, value: float
 ) -> None:
-    """A loss that is no number ends the run with its step and the state to continue from; weights stay."""
+    """A loss that is not finite ends the run; the error names the step and the state to continue from."""
     broken = tmp_path / "broken"
     stage = RadStage(make_materials(), CONFIG)
 
     def damage(record: Mapping[str, float | int | str]) -> None:
-        if record["step"] == 3:  # a state was saved after the second
+        if record["step"] == 3:  # a state was saved after step 2
             with torch.no_grad():
                 stage.objective.get_parameter("backbone.network.lm_head.weight").fill_(value)
 
@@ -98,7 +98,7 @@ def test_a_step_that_would_destroy_the_weights_is_not_taken(
 
 
 def test_two_processes_give_the_loss_of_one(machine: Machine, tmp_path: Path) -> None:
-    """Through accelerate and gloo: cut over two processes, a step's loss and its update stay the same."""
+    """Through accelerate and gloo: split over two processes, a step has the same loss and the same update."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = warm_run([*launcher, two_processes.__file__, str(tmp_path / "two")], text=True, timeout=280)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Adapters: they start as nothing, can be switched off, and merge into what they say."""
+"""Adapters: they start without effect, can be switched off, and merge into equivalent weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _say(backbone: Backbone) -> Tensor:
 def test_merged_network_equals_the_unmerged_one(
     make_config: Callable[..., ModelConfig], make_backbone: Callable[[ModelConfig, int], Backbone]
 ) -> None:
-    """In float32 the merged checkpoint says what network and adapters said; before training, nothing new."""
+    """In float32 the merged network equals network plus adapters; untrained adapters change nothing."""
     config = make_config()
     plain, adapted = make_backbone(config, 1), make_backbone(config, 1)
     start = _say(plain)
@@ -50,7 +50,7 @@ def test_merged_network_equals_the_unmerged_one(
 def test_only_adapters_are_trained(
     make_config: Callable[..., ModelConfig], make_backbone: Callable[[ModelConfig, int], Backbone]
 ) -> None:
-    """Everything of the network itself is frozen."""
+    """All weights of the network itself are frozen."""
     backbone = make_backbone(make_config(), 1)
 
     add_adapters(backbone, CONFIG)

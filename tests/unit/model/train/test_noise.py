@@ -1,4 +1,4 @@
-"""Absorbing noise: its shape, its weights and what complementary masks promise."""
+"""Absorbing noise: its shape, its weights, and complementary masks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def _generator() -> torch.Generator:
 
 
 def test_mask_probability_runs_from_epsilon_to_one() -> None:
-    """At time 0 almost nothing is masked, at time 1 everything."""
+    """At time 0 almost nothing is masked, at time 1 everything is."""
     ends = mask_probability(torch.tensor([0.0, 1.0]))
 
     assert torch.allclose(torch.tensor([EPSILON, 1.0]), ends)
 
 
 def test_noise_weighs_masked_positions_with_the_inverse_of_their_blocks_probability() -> None:
-    """Inside a block all masked positions weigh the same, at least 1; the others weigh nothing."""
+    """In a block all masked positions have the same weight, at least 1; the others have weight 0."""
     noise = draw_noise(4, 24, 8, _generator())
 
     assert torch.equal(noise.weight > 0, noise.masked)
@@ -30,7 +30,7 @@ def test_noise_weighs_masked_positions_with_the_inverse_of_their_blocks_probabil
 
 
 def test_noise_expects_a_total_weight_of_one_per_token() -> None:
-    """The weights make the loss an unbiased mean over tokens, whatever the times were."""
+    """The weights make the loss an unbiased mean over tokens, whatever the times."""
     noise = draw_noise(4000, 8, 8, _generator())
 
     assert abs(float(noise.weight.mean()) - 1.0) < 0.05
@@ -44,7 +44,7 @@ def test_complementary_noise_masks_every_token_exactly_once() -> None:
 
 
 def test_noise_is_the_same_from_the_same_generator() -> None:
-    """Chance comes from the generator alone."""
+    """All randomness comes from the generator."""
     first, second = (draw_noise(2, 16, 8, _generator()) for _ in range(2))
 
     assert torch.equal(first.masked, second.masked)

@@ -1,4 +1,4 @@
-"""Muon without bfloat16 instructions: the same steps, by products in float32."""
+"""Muon without bfloat16 instructions: the same steps, with products in float32."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _gradients(module: nn.Module) -> None:
 
 
 def test_float32_products_make_the_same_step() -> None:
-    """As close as two orders of rounding a bfloat16 product are; the weights stay float32."""
+    """They agree within the rounding of bfloat16 products in different orders; the weights stay float32."""
     moved = []
     for make in (Muon, Float32Muon):
         torch.manual_seed(0)
@@ -33,7 +33,7 @@ def test_float32_products_make_the_same_step() -> None:
 
 
 def test_every_product_of_a_step_is_in_float32() -> None:
-    """Seen from below the mode that changes them."""
+    """The products are observed below the mode that converts them."""
     seen: list[torch.dtype] = []
 
     class Watch(TorchDispatchMode):
@@ -52,7 +52,7 @@ def test_every_product_of_a_step_is_in_float32() -> None:
 
 
 def test_vectors_and_embeddings_are_adamws() -> None:
-    """Muon gets the matrices of the layers alone."""
+    """Muon gets only the matrices of the layers."""
     module = nn.ModuleDict({"embed": nn.Embedding(9, 4), "line": nn.Linear(4, 4), "head": nn.Linear(4, 9)})
     config = StageConfig(steps=1, batch=1, rate=1e-3, optimizer="muon")
 

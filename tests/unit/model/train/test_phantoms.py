@@ -14,7 +14,7 @@ from model.train.phantoms import render_phantoms
 def test_rendering_says_how_far_it_is_and_says_nothing_where_all_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A set takes minutes to render: a line tells how much is done, at the latest with the last file."""
+    """A set takes minutes to render: messages report the progress, the last one with the last file."""
     monkeypatch.setattr(phantoms, "CHUNK", 2)
     monkeypatch.setattr(phantoms, "_SAY_EVERY", 2)
     data = PhantomData(first_seed=4, count=6, image_size=28)

@@ -1,4 +1,4 @@
-"""What a plan promises: the peak memory of a step, against the peak that a process really had."""
+"""The memory that a plan predicts for a step, compared with the measured peak of a process."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def _section(case: str) -> RadConfig:
 
 
 def _step(case: str, answers: Connection) -> None:
-    """Two steps of RAD in a process of their own; sends the peak of its memory above what it began with."""
+    """Run two steps of RAD and send the peak of the process's memory above its start."""
     torch.set_num_threads(1)
-    # Freed blocks go back at once, so that the peak is of what is used.
+    # Freed blocks are returned at once, so that the peak is of used memory only.
     ctypes.CDLL("libc.so.6").mallopt(-3, 65_536)
     before = _reset_peak()
     network = _network(case)
@@ -83,7 +83,7 @@ def _step(case: str, answers: Connection) -> None:
 
 
 def _reset_peak() -> int:
-    """Begin anew with the kernel's peak of this process's resident memory; return the bytes of now."""
+    """Reset the kernel's peak of this process's resident memory; return the present value in bytes."""
     Path("/proc/self/clear_refs").write_text("5")  # proc(5)
     return _peak()
 
@@ -119,7 +119,7 @@ def _batch(config: ModelConfig) -> Batch:
 
 
 def measured(case: str) -> int:
-    """Peak bytes of two steps in a fresh process."""
+    """Return the peak in bytes of two steps in a fresh process."""
     answers, sender = FORKS.Pipe(duplex=False)
     process = FORKS.Process(target=_step, args=(case, sender))
     process.start()
@@ -130,7 +130,7 @@ def measured(case: str) -> int:
 
 
 def planned(case: str) -> tuple[int, dict[str, int]]:
-    """What the plan says of the same step."""
+    """Return what the plan predicts for the same step."""
     network = _network(case)
     shape = NetworkShape.of(network)
     total = sum(one.numel() for one in Backbone.tensor_shapes(network).values())
@@ -140,7 +140,7 @@ def planned(case: str) -> tuple[int, dict[str, int]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_planned_memory_is_within_fifteen_per_cent_of_the_measured_peak(case: str, tmp_path: Path) -> None:
-    """Full training, with checkpoints, and with adapters, at three sizes."""
+    """Full training, with activation checkpointing and with adapters, at three sizes."""
     promised, parts = planned(case)
 
     assert promised == pytest.approx(measured(case), rel=0.15), parts

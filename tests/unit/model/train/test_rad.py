@@ -1,4 +1,4 @@
-"""The RAD layout: several noisy copies behind one prompt and one clean answer."""
+"""The RAD layout: several noisy copies after one prompt and one clean answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROMPT, RESPONSE, BLOCK = 3, 4, 2
 
 
 def _may_see(row: int, column: int, copies: int) -> bool:
-    """The rule in words, cell by cell."""
+    """The rule in words, for each cell."""
 
     def place(index: int) -> tuple[str, int]:
         if index < PROMPT:
@@ -43,7 +43,7 @@ def test_rad_mask_with_copies_follows_the_rule_in_every_cell() -> None:
 
 
 def test_noisy_tokens_replace_masked_positions_alone() -> None:
-    """What is not masked stays readable."""
+    """Positions that are not masked keep their tokens."""
     answer = torch.tensor([[5, 6, 7, 8]])
     masked = torch.tensor([[[True, False, True, False], [False, True, False, True]]])
 
@@ -51,7 +51,7 @@ def test_noisy_tokens_replace_masked_positions_alone() -> None:
 
 
 def test_rad_positions_repeat_those_of_the_clean_answer() -> None:
-    """A noisy token stands where its clean twin stands."""
+    """A noisy token has the position of its clean counterpart."""
     prompt = torch.arange(2).expand(3, 1, 2)
     answer = torch.arange(2, 5).expand(3, 1, 3)
 
@@ -59,7 +59,7 @@ def test_rad_positions_repeat_those_of_the_clean_answer() -> None:
 
 
 def test_loss_weights_average_over_the_answers_own_length() -> None:
-    """A short answer weighs as much as a long one; batch padding weighs nothing."""
+    """A short answer has the same weight as a long one; batch padding has weight 0."""
     weight = torch.ones(2, 1, 4)
     valid = torch.tensor([[True, True, False, False], [True, True, True, True]])
 

@@ -1,4 +1,4 @@
-"""A recipe from nothing to a one-step checkpoint, in miniature."""
+"""A recipe from random weights to a one-step checkpoint, in miniature."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = {
 
 
 def _ignore(_: Mapping[str, float | int | str]) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -57,7 +57,7 @@ def _recipe(folder: Path) -> Recipe:
 def test_recipe_runs_from_nothing_to_a_published_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every stage starts from the one before and leaves a checkpoint; a finished stage is not run again."""
+    """Every stage starts from the previous one and leaves a checkpoint; a finished stage is not run again."""
     monkeypatch.setattr(phantoms, "CHUNK", 4)
     recipe = _recipe(tmp_path)
 
@@ -80,7 +80,7 @@ def test_recipe_runs_from_nothing_to_a_published_checkpoint(
 def test_another_block_size_starts_from_a_finished_base(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Smaller blocks go on from a Base of larger ones, in as many steps as a block has tokens."""
+    """Smaller blocks continue from a Base with larger ones, with one step per token of a block."""
     monkeypatch.setattr(phantoms, "CHUNK", 4)
     recipe = _recipe(tmp_path)
     base = recipe.run("labels").rename(tmp_path / "base")
@@ -97,7 +97,7 @@ def test_another_block_size_starts_from_a_finished_base(
 
 
 def test_every_commit_of_a_run_is_remembered_once(tmp_path: Path) -> None:
-    """A run that was resumed with other code says so in its card."""
+    """The card of a run that was resumed with other code says so."""
     recipe = _recipe(tmp_path)
 
     noted = [recipe.note_commit(commit) for commit in ("a1", "a1", "b2")]
@@ -119,7 +119,7 @@ def test_distillation_learns_from_its_own_studies(tmp_path: Path, monkeypatch: p
 
 
 def test_a_stage_without_a_section_is_refused(tmp_path: Path) -> None:
-    """The error names the sections that the recipe has."""
+    """The error names the recipe's sections."""
     recipe = Recipe(
         TrainingConfig.model_validate(
             {"name": "x", "run": str(tmp_path), "data": PHANTOMS, "validation": PHANTOMS, "ar": STEP}

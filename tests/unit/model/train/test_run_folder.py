@@ -1,4 +1,4 @@
-"""A stage's folder: one run at a time, the settings that it was begun with, and a disk that may be full."""
+"""A stage's folder: one run at a time, the settings of its start, and a full disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 0, "validation_examples"
 
 
 def _ignore(_: Mapping[str, float | int | str]) -> None:
-    """Progress that nobody watches."""
+    """Ignore progress."""
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def _recipe(
 def test_a_finished_stage_is_not_passed_off_as_one_with_other_settings(
     content: dict[str, object], change: dict[str, object], named: str
 ) -> None:
-    """A changed recipe is refused with each difference; what changes no result is no difference."""
+    """A changed recipe is refused with each difference; changes that do not affect results are accepted."""
     folder = _recipe(content).run("ar")
     before = (folder / "model.safetensors").read_bytes()
 
@@ -86,7 +86,7 @@ def test_a_finished_stage_is_not_passed_off_as_one_with_other_settings(
 
 
 def test_an_interrupted_run_takes_another_rate_and_says_so(content: dict[str, object]) -> None:
-    """After a diverged step the rate may be lowered; the batch, or other studies, would mix two runs."""
+    """After a diverged step the rate may be lowered; another batch or other studies would mix two runs."""
     folder = Path(str(content["run"])) / "ar"
     recipe = _recipe(content)
     settings = dict(_begun(recipe))
@@ -107,7 +107,7 @@ def test_an_interrupted_run_takes_another_rate_and_says_so(content: dict[str, ob
 
 
 def _begun(recipe: Recipe) -> Mapping[str, object]:
-    """Begins the stage `ar` and is interrupted before its first step; returns the noted settings."""
+    """Begin the stage `ar`, interrupt it before its first step, and return the stored settings."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipe, "_run", lambda *_: None)
         folder = recipe.run("ar")
@@ -116,7 +116,7 @@ def _begun(recipe: Recipe) -> Mapping[str, object]:
 
 
 def test_a_rollout_is_of_the_studies_that_it_is_learnt_with(content: dict[str, object]) -> None:
-    """Were the data file exchanged between rollout and DCD, every image would get another one's report."""
+    """If the data file changed between rollout and DCD, images would get the reports of other studies."""
     recipe = _recipe(content)
     for stage in ("ar", "rad", "rollout"):
         recipe.run(stage)
@@ -128,7 +128,7 @@ def test_a_rollout_is_of_the_studies_that_it_is_learnt_with(content: dict[str, o
 
 
 def test_two_runs_do_not_write_one_folder(content: dict[str, object]) -> None:
-    """The second one ends at once, without touching what the first has begun; a killed one holds nothing."""
+    """The second run ends at once without changing the folder; a killed run leaves no lock held."""
     folder = Path(str(content["run"])) / "ar"
 
     with held(folder), pytest.raises(RunInUseError, match="another run is writing"):
@@ -140,7 +140,7 @@ def test_two_runs_do_not_write_one_folder(content: dict[str, object]) -> None:
 
 @contextmanager
 def _no_room(largest: int) -> Iterator[None]:
-    """No file of this process may grow beyond so many bytes: what a full disk or a quota does."""
+    """Limit the size of files that this process writes, like a full disk or a quota."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
     try:
@@ -152,7 +152,7 @@ def _no_room(largest: int) -> Iterator[None]:
 def test_a_full_disk_costs_no_saved_state(
     make_materials: Callable[[], Materials], machine: Machine, tmp_path: Path
 ) -> None:
-    """The state before it stays whole, and the run continues from there when there is room."""
+    """The previous state stays complete, and the run continues from there when there is space."""
     config = RadConfig(
         steps=3, batch=4, rate=1e-3, warmup=1, save_every=1, validate_every=3, validation_examples=1
     )
@@ -180,7 +180,7 @@ def test_a_full_disk_costs_no_saved_state(
 
 
 def test_a_full_disk_at_the_end_leaves_no_finished_stage(content: dict[str, object]) -> None:
-    """Weights that could not be written whole are no checkpoint; the same command writes them later."""
+    """Incompletely written weights are not a checkpoint; the same command writes them later."""
     recipe = _recipe(content)
     with _no_room(8192), pytest.raises(RunStorageError, match="cannot be written"):
         recipe.run("ar")
@@ -190,7 +190,7 @@ def test_a_full_disk_at_the_end_leaves_no_finished_stage(content: dict[str, obje
 
 
 def test_errors_of_reading_are_not_called_a_full_disk(tmp_path: Path) -> None:
-    """A file elsewhere that cannot be read, or a missing one, stays what it is."""
+    """An unreadable file elsewhere, or a missing file, keeps its own error."""
     for error in (
         PermissionError(errno.EACCES, "denied", "/other/file"),
         FileNotFoundError(errno.ENOENT, "gone", str(tmp_path / "x")),
@@ -200,7 +200,7 @@ def test_errors_of_reading_are_not_called_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_settings_of_older_folders_are_not_compared(tmp_path: Path) -> None:
-    """A folder without settings is as it was before they were noted; a damaged file is an error."""
+    """A folder or setting from before settings were stored is accepted; a damaged file is an error."""
     assert check_settings(tmp_path, {"seed": 1}, finished=True) == ""
     keep_settings(tmp_path, {"seed": 1})
     assert check_settings(tmp_path, {"seed": 1, "new": 2}, finished=True) == ""

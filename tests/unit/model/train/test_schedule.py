@@ -8,7 +8,7 @@ from model.train.schedule import rate_factor
 
 
 def test_rate_rises_linearly_during_the_warmup() -> None:
-    """The first step already learns; the last of the warmup has the peak rate."""
+    """The first step already has a rate above zero; the last step of the warmup has the peak rate."""
     rates = [rate_factor(step, steps=100, warmup=4, decay="cosine") for step in range(4)]
 
     assert rates == [0.25, 0.5, 0.75, 1.0]
@@ -25,5 +25,5 @@ def test_rate_falls_to_its_floor_at_the_last_step(decay: str) -> None:
 
 
 def test_constant_rate_stays() -> None:
-    """Without decay the peak rate is kept."""
+    """Without decay the rate stays at its peak."""
     assert rate_factor(99, steps=100, warmup=5, decay="constant") == 1.0

@@ -1,4 +1,4 @@
-"""Two processes with sharded weights learn what one process learns, also when they are killed between."""
+"""Two processes with sharded weights learn what one process learns, even if they are killed in between."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _recipe(folder: Path, name: str, data: Path, **changes: Any) -> Path:
         "name": name,
         "run": str(folder / name),
         "network": SIZES,
-        "max_tokens": 48,  # longer than any report of the data; a network that knows nothing writes them all
+        "max_tokens": 48,  # longer than any report of the data; an untrained network always writes that many
         "features": "none",
         "data": source,
         "validation": source,
@@ -95,7 +95,7 @@ def test_all_stages_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> N
 
 @pytest.mark.timeout(600)
 def test_adapters_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
-    """RAD and DCD with LoRA: the same losses, and merged checkpoints that agree."""
+    """RAD and DCD with LoRA give the same losses, and merged checkpoints that agree."""
     data = _data(tmp_path)
     lora = {**STEP, "steps": 2, "freeze_vision": True, "lora": {"rank": 2, "alpha": 4.0}}
     stages = {"ar": {**STEP, "steps": 1}, "rad": lora, "dcd": lora, "t3d": None, "features": "disk"}
@@ -114,7 +114,7 @@ def test_adapters_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(600)
 def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
-    """bfloat16 weights, activation checkpointing and adapters: losses near float32's, stored in bfloat16."""
+    """bfloat16 weights, activation checkpointing and adapters: losses near float32's, bfloat16 on disk."""
     data = _data(tmp_path)
     section = {**STEP, "steps": 2, "freeze_vision": True, "micro_batch": 2}
     common = {"ar": {**STEP, "steps": 1}, "rollout": None, "dcd": None, "t3d": None}
@@ -137,7 +137,7 @@ def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_rollout_that_is_killed_goes_on_with_the_part_that_is_missing(tmp_path: Path) -> None:
-    """SIGKILL after the second of four parts: the run goes on with the third, and both results are one."""
+    """After SIGKILL at the second of four parts, the run continues with the third, with the same result."""
     data = _data(tmp_path)
     short = {"ar": {**STEP, "steps": 1}, "rad": {**STEP, "steps": 1}, "dcd": None, "t3d": None}
     whole, killed = (_recipe(tmp_path, name, data, **short) for name in ("whole", "killed"))

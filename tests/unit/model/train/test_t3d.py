@@ -29,14 +29,14 @@ def test_state_masks_what_the_trajectory_had_not_yet_committed() -> None:
 
 
 def test_commit_order_ranks_by_step_then_by_confidence() -> None:
-    """Of two positions committed in the same step the surer one comes first."""
+    """Of two positions committed in the same step, the more confident one comes first."""
     confidence = torch.tensor([[0.9, 0.6, 0.8, 0.99]])
 
     assert commit_order(STEPS[:, :4], confidence, 4).tolist() == [[0, 2, 1, 3]]
 
 
 def test_fewer_step_state_reveals_k_tokens_per_step() -> None:
-    """After one step of a decoder of two tokens a step, two are revealed."""
+    """After one step of a decoder with two tokens per step, two tokens are revealed."""
     order = torch.tensor([[0, 2, 1, 3]])
 
     state = fewer_step_state(order, VALID[:, :4], 4, 2, torch.tensor([[1]]))

@@ -1,4 +1,4 @@
-"""One file of variants: what is shared, what differs, and what is refused."""
+"""One file of variants: what they share, how they differ, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from model.train.variants import load_variants
 
 
 def test_the_tables_variants_differ_only_in_the_loss() -> None:
-    """The DCD ablation compares equal steps from one Base: step weights, end of text and direction differ."""
+    """The DCD ablation has equal steps from one Base: only step weights, end of text and direction differ."""
     variants = load_variants(packaged_recipe("table"))
 
     losses = {"step_weights", "eos_weight", "divergence"}
@@ -23,7 +23,7 @@ def test_the_tables_variants_differ_only_in_the_loss() -> None:
 
 
 def test_every_network_of_the_table_has_its_variant() -> None:
-    """Each folder in which the table looks is one that a variant makes."""
+    """Each folder that the table reads is written by a variant."""
     variants = load_variants(packaged_recipe("table"))
 
     made = {f"table/{name}/{stage}" for name, one in variants.items() for stage in one.model_fields_set}
@@ -32,7 +32,7 @@ def test_every_network_of_the_table_has_its_variant() -> None:
 
 
 def test_a_wrong_variant_is_named(tmp_path: Path) -> None:
-    """The error says which variant of which file holds the problem."""
+    """The error names the variant and the setting."""
     file = tmp_path / "v.yaml"
     file.write_text(
         "common: {name: x, run: r, data: &d {phantoms: {count: 4}}, validation: *d}\n"
@@ -53,7 +53,7 @@ def test_a_file_without_variants_is_refused(tmp_path: Path) -> None:
 
 
 def test_seeds_repeat_a_variant_in_folders_of_their_own() -> None:
-    """ECHO and T3D get equal budgets, from one start and one rollout, whatever the seed."""
+    """ECHO and T3D have equal budgets, the same start and the same rollout, for each seed."""
     variants = load_variants(packaged_recipe("seeds"), [1, 2, 3])
 
     assert {name for name in variants if name.startswith("whole")} == {f"whole/seed-{n}" for n in (1, 2, 3)}
@@ -69,7 +69,7 @@ def test_seeds_repeat_a_variant_in_folders_of_their_own() -> None:
 
 
 def test_t3d_gets_as_many_studies_as_the_first_round_of_echo() -> None:
-    """The table's T3D and the demonstration's DCD: equal steps of equal batches, from one rollout."""
+    """The table's T3D and the demonstration's DCD have equal steps and batches, from one rollout."""
     t3d = load_variants(packaged_recipe("table"))["t3d"]
     demo = load_training_config(packaged_recipe("demo"))
 

@@ -27,7 +27,7 @@ class Regression(nn.Module):
 
 
 class Toy:
-    """A stage of six examples a step."""
+    """A stage with six examples per step."""
 
     name = "toy"
     layers = ()

@@ -1,4 +1,4 @@
-"""Readers of published data sets, on small files of the same layout that are made here."""
+"""Readers of published data sets, tested on small generated files of the same layout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _table(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def test_openi_reads_sections_and_images(tmp_path: Path) -> None:
-    """XML with labelled sections; the images by their identifiers; a report of blanks is left out."""
+    """XML with labelled sections; images are found by their identifiers; a blank report is left out."""
     folder = tmp_path / "ecgen-radiology"
     folder.mkdir()
     for number, findings in ((1, "Clear lungs."), (2, " ")):
@@ -52,7 +52,7 @@ def test_openi_reads_sections_and_images(tmp_path: Path) -> None:
 
 
 def test_chexpert_plus_joins_the_views_of_a_study(tmp_path: Path) -> None:
-    """One row an image, one line a study; images as PNG below PNG/."""
+    """The table has one row per image; the result is one line per study, with images as PNG below PNG/."""
     rows = [
         {
             "path_to_image": f"train/patient1/study2/view{n}_{view.lower()}.jpg",
@@ -97,7 +97,7 @@ def _chexpert(folder: Path, content: bytes, name: str = "df_chexpert_plus_240401
 def test_tables_are_read_with_and_without_mark_zipped_or_not(
     tmp_path: Path, encoding: str, newline: str, zipped: bool
 ) -> None:
-    """A byte order mark, another newline or gzip changes nothing of what a table says."""
+    """A byte order mark, another newline or gzip does not change what is read from a table."""
     content = (_HEADER + _ROW).replace("\n", newline).encode(encoding)
     name = "df_chexpert_plus_240401.csv" + (".gz" if zipped else "")
     folder = _chexpert(tmp_path, gzip.compress(content) if zipped else content, name)
@@ -142,7 +142,7 @@ def _damaged_gzip() -> bytes:
 def test_a_damaged_table_is_refused_with_its_reason(
     tmp_path: Path, content: bytes, name: str, said: str
 ) -> None:
-    """Where the columns cannot be told apart, nothing is read into the wrong one."""
+    """If the columns cannot be told apart, nothing is read into the wrong column."""
     folder = _chexpert(tmp_path, content, "df_chexpert_plus_240401" + name)
 
     with pytest.raises(SourceError, match=said):
@@ -151,7 +151,7 @@ def test_a_damaged_table_is_refused_with_its_reason(
 
 @pytest.mark.parametrize("path", ["", "train/p1/s0/" + "v" * 300 + ".jpg", "train/p1/s0/v\0.jpg", "/"])
 def test_a_path_that_names_no_file_leaves_its_study_out(tmp_path: Path, path: str) -> None:
-    """An empty path, or one that no file system takes, is counted and does not end the reading."""
+    """An empty path, or one that no file system accepts, is counted and does not end the reading."""
     row = _ROW.replace("train/p1/s1/v.jpg", path)
     folder = _chexpert(tmp_path, (_HEADER + row + _ROW.replace(",1,", ",2,")).encode())
 
@@ -162,7 +162,7 @@ def test_a_path_that_names_no_file_leaves_its_study_out(tmp_path: Path, path: st
 
 @pytest.mark.parametrize("encoding", ["utf-99", "utf-7", "big5", "hex"])
 def test_an_encoding_that_the_parser_lacks_is_a_source_error(tmp_path: Path, encoding: str) -> None:
-    """XML may state any encoding; one that cannot be read is named with its file."""
+    """XML may declare any encoding; a file whose encoding is not supported is named in the error."""
     folder = tmp_path / "ecgen-radiology"
     folder.mkdir()
     (folder / "1.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><e/>')
@@ -183,7 +183,7 @@ def test_data_that_yields_no_study_exits_with_one(tmp_path: Path) -> None:
 
 
 def test_padchest_is_spanish_and_sixteen_bits(tmp_path: Path) -> None:
-    """Rib views are no chest films; a lateral is L; the report without sections is findings."""
+    """Rib views are not chest films; L is a lateral; a report without sections is read as findings."""
     row = {"StudyDate_DICOM": "20140915", "StudyID": "s1", "PatientID": "p1", "Report": "sin derrame ."}
     rows = [
         {"ImageID": f"{n}.png", "ImageDir": "0", "Projection": projection, **row}
@@ -200,7 +200,7 @@ def test_padchest_is_spanish_and_sixteen_bits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [read_mimic, read_openi, read_chexpert_plus, read_padchest])
 def test_another_folder_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    """The message names what should lie there."""
+    """The message names what should be there."""
     with pytest.raises(SourceError, match="holds no"):
         list(read(tmp_path))  # type: ignore[call-overload]
 
@@ -217,5 +217,5 @@ def test_another_folder_is_refused(tmp_path: Path, read: Callable[[Path], object
     ],
 )  # fmt: skip
 def test_reports_are_cut_at_their_headings(text: str, expected: dict[str, str]) -> None:
-    """Known headings only; what trains nothing is left out; no heading at all is findings."""
+    """Only known headings count; unused sections are left out; text without a heading is read as findings."""
     assert expected == split_report(text)
