@@ -1,4 +1,4 @@
-"""Every setting, command, state and error code is in the documents, and their links lead somewhere."""
+"""Every command, state and error code is in the documents, and their links lead to existing files."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 def documents(repository: Path) -> dict[str, str]:
-    """Return every page by its path."""
+    """Return every page with its path."""
     paths = [repository / name for name in PAGES] + sorted((repository / "docs").glob("*.md"))
     return {str(path.relative_to(repository)): path.read_text(encoding="utf-8") for path in paths}
 
 
 def error_classes(root: type[errors.AgentError]) -> Iterator[type[errors.AgentError]]:
-    """Return an exception class and all that derive from it."""
+    """Yield an exception class and all its subclasses."""
     yield root
     for derived in root.__subclasses__():
         yield from error_classes(derived)
 
 
 def commands() -> Iterator[str]:
-    """Return every command of `echo-agent`, as it is typed."""
+    """Yield every command of `echo-agent`, as it is typed."""
     group = typer.main.get_command(app)
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
@@ -41,7 +41,7 @@ def commands() -> Iterator[str]:
 
 
 def test_every_error_code_is_in_operations(repository: Path) -> None:
-    """Whoever meets a code finds out what to do."""
+    """The remedy for every error code can be looked up."""
     text = (repository / "docs" / "operations.md").read_text(encoding="utf-8")
     codes = {one.code for one in error_classes(errors.AgentError)}
     assert {code for code in codes if f"`{code}`" not in text} == set()
@@ -54,14 +54,14 @@ def test_every_state_is_in_the_glossary(repository: Path) -> None:
 
 
 def test_every_command_is_in_the_documents(repository: Path) -> None:
-    """No command has to be found by chance."""
+    """Every command can be found in a document."""
     text = " ".join(documents(repository).values())
-    # Options may stand between a command's words in an example; the words themselves must appear in order.
+    # An example may have options between a command's words; the words themselves must appear in order.
     assert {one for one in commands() if not re.search(rf"\b{one}\b", text)} == set()
 
 
 def test_every_link_leads_to_a_file(repository: Path) -> None:
-    """A link to a page or a picture that is not there is a defect."""
+    """No link leads to a page or a picture that does not exist."""
     broken = []
     for page, text in documents(repository).items():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", text):
@@ -71,7 +71,7 @@ def test_every_link_leads_to_a_file(repository: Path) -> None:
 
 
 def test_every_page_is_in_the_index(repository: Path) -> None:
-    """Each page is listed under a tutorial, a how-to guide, reference or discussion in the README."""
+    """Each page is listed in the README under a tutorial, a how-to guide, reference or discussion."""
     index = (repository / "README.md").read_text(encoding="utf-8").partition("\n## Read on\n")[2]
     kinds = re.findall(r"^\*\*([\w-]+)", index, re.MULTILINE)
     linked = set(re.findall(r"\]\(([^)#]+)", index))
@@ -80,7 +80,7 @@ def test_every_page_is_in_the_index(repository: Path) -> None:
 
 
 def test_every_file_that_a_page_names_is_there(repository: Path) -> None:
-    """A file or folder of ours that a page names is where the page says; results are written by users too."""
+    """Every file or folder of the repository that a page names exists; users may add to the results."""
     ours = "agent|model|dicom_sr|migrations|tests|benchmarks(?!/results/)|scripts|systemd|deploy"
     missing = {
         page: gone

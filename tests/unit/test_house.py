@@ -1,4 +1,4 @@
-"""The house's own rules on size and order that no linter knows."""
+"""The project's own rules on size and order, which no linter checks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|raise NotImplementedError)\b")
 
 
 def sources(repository: Path) -> Iterator[tuple[str, str]]:
-    """Return every source file of ours with its text."""
+    """Yield the path and the text of every source file of the project."""
     for package in PACKAGES:
         for path in sorted((repository / package).rglob("*.py")):
             yield str(path.relative_to(repository)), path.read_text(encoding="utf-8")
 
 
 def test_files_are_short(repository: Path) -> None:
-    """A file that grows past the limit does more than its name says."""
+    """A file beyond the limit does more than its name says."""
     long = {name: text.count("\n") for name, text in sources(repository)}
     assert {name: lines for name, lines in long.items() if lines > LONGEST_FILE} == {}
 
 
 def test_functions_are_short(repository: Path) -> None:
-    """A function fits one screen."""
+    """A function fits on one screen."""
     long = []
     for name, text in sources(repository):
         for node in ast.walk(ast.parse(text)):
@@ -47,5 +47,5 @@ def test_modules_say_what_they_are_for(repository: Path) -> None:
 
 
 def test_nothing_is_left_unfinished(repository: Path) -> None:
-    """No marker of work that somebody meant to do later."""
+    """There is no marker of unfinished work."""
     assert [name for name, text in sources(repository) if UNFINISHED.search(text)] == []

@@ -1,4 +1,4 @@
-"""The suite's own guard: files that tests leave in the checkout are found."""
+"""The suite's own check: files that tests leave in the checkout are found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.conftest import untracked_files
 
 
 def test_files_that_git_does_not_know_are_found(tmp_path: Path) -> None:
-    """Also in folders, but not what is tracked or ignored; outside a checkout there are none."""
+    """Files in folders count, tracked and ignored ones do not; outside a checkout there are none."""
     (tmp_path / "deep").mkdir()
     for name in (".gitignore", "tracked", "ignored", "left", "deep/left behind"):
         (tmp_path / name).write_text("ignored\n")

@@ -1,4 +1,4 @@
-"""The names of parametrised tests, which every test process makes for itself."""
+"""The names of parametrised tests, which every test process generates for itself."""
 
 import gzip
 import os
@@ -17,9 +17,9 @@ def test_one(content):
 
 
 def test_names_are_the_same_at_another_moment(repository: Path, tmp_path: Path) -> None:
-    """A gzip file holds the time of its making: processes that collected a second apart ran nothing."""
+    """A gzip file holds its creation time, so processes that collected a second apart ran no tests."""
     names = []
-    # The options of the present run are not its own.
+    # The options of the current run must not apply here.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     for moment in (1, 2):
         (tmp_path / "test_one.py").write_text(TEST.format(moment=moment), "utf-8")

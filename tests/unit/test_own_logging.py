@@ -1,4 +1,4 @@
-"""What a test sets up for itself ends with it: these two belong together, in this order."""
+"""The settings of a test end with it: these two tests belong together, in this order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from agent.foundation.settings.tree import LogSettings
 
 
 def test_logging_of_a_test_is_silent_where_it_asks_for_that(capsys: pytest.CaptureFixture[str]) -> None:
-    """As `echo-agent status` does, which other tests call in this process."""
+    """Logging is configured as in `echo-agent status`, which other tests call in this process."""
     configure_logging(LogSettings(level="error"))
     get_logger("test").info("ready")
     assert "".join(capsys.readouterr()) == ""
 
 
 def test_logging_of_an_earlier_test_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
-    """A test that reads what is logged must not depend on the one before it."""
+    """A test that reads the log must not depend on the test before it."""
     get_logger("test").info("ready")
     assert "ready" in "".join(capsys.readouterr())

@@ -1,4 +1,4 @@
-"""The commands that README.md and CONTRIBUTING.md show: each exists, with the options that are shown."""
+"""The commands shown in README.md and CONTRIBUTING.md exist, with the options shown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from agent.commands.configuration.check import check
 
 PAGES = ("README.md", "CONTRIBUTING.md")
 PROGRAMS = {"echo-agent": agent.commands.cli.app, "echo-model": model.commands.cli.app}
-# A word that stands for the user's own, e.g. `UID`, `FILE…`, `DIR`.
+# A placeholder for the user's own value, e.g. `UID`, `FILE…`, `DIR`.
 PLACEHOLDER = re.compile(r"[A-Z]+…?")
 
 
@@ -31,7 +31,7 @@ def fenced(page: Path) -> Iterator[tuple[str, str]]:
 
 
 def commands_of(page: Path) -> set[str]:
-    """Return the commands in fenced blocks and in sentences: `make …`, `echo-agent …`, `echo-model …`."""
+    """Return the commands in fenced blocks and in the text: `make …`, `echo-agent …`, `echo-model …`."""
     lines = [line for language, block in fenced(page) if not language for line in block.splitlines()]
     sentences = re.sub(
         r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
@@ -47,7 +47,7 @@ def targets_of(makefile: Path) -> set[str]:
 
 
 def fault_of(words: list[str]) -> str:
-    """Return what is wrong with a command line of a program of ours; empty if nothing is."""
+    """Return what is wrong with a command line of one of our programs, or an empty string."""
     command, rest = get_command(PROGRAMS[words[0]]), words[1:]
     while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
         if rest[0] not in command.commands:
@@ -60,7 +60,7 @@ def fault_of(words: list[str]) -> str:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_command_of_the_page_exists(repository: Path, name: str) -> None:
-    """Targets of the Makefile with the options that `ARGS` passes on, and commands of both programs."""
+    """Targets of the Makefile, the options passed with `ARGS`, and commands of both programs exist."""
     shown = commands_of(repository / name)
     targets, faults = targets_of(repository / "Makefile"), {}
     for line in shown:
@@ -78,14 +78,14 @@ def test_every_command_of_the_page_exists(repository: Path, name: str) -> None:
 
 
 def test_commands_that_are_not_there_are_found() -> None:
-    """The test above would see a command or an option that was renamed."""
+    """The test above would detect a command or an option that was renamed."""
     assert fault_of(["echo-agent", "demo", "--studies", "3"]) == ""
     assert fault_of(["echo-agent", "queue", "lst"]) == "there is no command lst"
     assert fault_of(["echo-agent", "demo", "--patients", "3"]) == "there is no option --patients"
 
 
 def test_make_knows_every_target_of_its_own_help(repository: Path) -> None:
-    """`make -n` of the quick start's targets runs nothing and fails for a target that is not there."""
+    """`make -n` of the quick start's targets runs nothing and fails for a target that does not exist."""
     done = subprocess.run(
         ["make", "-n", "help", "setup", "demo", "test", "check", "serve"],
         cwd=repository,
@@ -112,6 +112,6 @@ def test_configuration_of_the_readme_is_right(repository: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_help_answers(program: str) -> None:
-    """The first thing that a new user types."""
+    """`--help` is the first command that a new user types."""
     done = CliRunner().invoke(PROGRAMS[program], ["--help"])
     assert (done.exit_code, "Usage" in done.output) == (0, True)

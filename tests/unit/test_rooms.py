@@ -1,4 +1,4 @@
-"""The plan of the rooms: what breaks a rule is found, and the drawing in the documents is current."""
+"""The plan of the rooms: violations of the rules are found, and the drawing in the documents is current."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rooms_svg import reduction
 
 
 def graph_of(*imports: str) -> grimp.ImportGraph:
-    """A graph of imports, each written `importer > imported`, as grimp would find it."""
+    """Return a graph of imports, each written `importer > imported`, as grimp would find it."""
     graph: Any = grimp.ImportGraph()
     for one in imports:
         importer, imported = one.split(" > ")
@@ -33,13 +33,13 @@ def graph_of(*imports: str) -> grimp.ImportGraph:
 
 
 def test_rooms_that_import_each_other_are_a_fault() -> None:
-    """A two-way pair has no upper floor."""
+    """Neither room of such a pair can be on the upper floor."""
     plan = rooms.survey("agent", graph_of("agent.web.a > agent.queue.b", "agent.queue.c > agent.web.d"))
     assert plan.faults == ["queue and web import each other"]
 
 
 def test_files_in_a_circle_are_a_fault() -> None:
-    """Inside one room too."""
+    """This also holds within one room."""
     plan = rooms.survey("agent", graph_of("agent.web.a > agent.web.b", "agent.web.b > agent.web.a"))
     assert any("circle" in fault for fault in plan.faults)
 
@@ -58,14 +58,14 @@ def test_public_classes_of_one_name_are_a_fault(tmp_path: Path) -> None:
 
 
 def test_public_class_with_a_word_that_says_nothing_is_a_fault(tmp_path: Path) -> None:
-    """`StoreOutcome` names its field, `Outcome` alone does not."""
+    """`StoreOutcome` names its field; `Outcome` alone does not."""
     (tmp_path / "one.py").write_text("class Outcome: ...\nclass StoreOutcome: ...\nclass _Status: ...\n")
     plan = rooms.survey("agent", graph_of(), rooms.same_names(tmp_path))
     assert plan.faults == ["a public class is only named Outcome in one.py: name its field too"]
 
 
 def test_pairs_are_counted_by_room() -> None:
-    """Two imports between two rooms are one pair; the ground is no room."""
+    """Two imports between two rooms are one pair; the ground is not a room."""
     plan = rooms.survey(
         "agent",
         graph_of("agent.web.a > agent.queue.b", "agent.web.c > agent.queue.b", "agent.web.a > agent.errors"),
@@ -82,12 +82,12 @@ def test_pairs_are_counted_by_room() -> None:
     ],
 )
 def test_drawing_leaves_out_what_follows(pairs: set[tuple[str, str]], left: set[tuple[str, str]]) -> None:
-    """An arrow that a chain of others implies is not drawn."""
+    """An arrow that is implied by a chain of others is not drawn."""
     assert left == reduction(pairs)
 
 
 def test_drawing_is_current(repository: Path, tmp_path: Path) -> None:
-    """`make drawing` was called after the last change of rooms, floors, purposes or imports between rooms."""
+    """`make drawing` was run after the last change of rooms, floors, purposes or imports between rooms."""
     drawn = tmp_path / "rooms.svg"
     script = repository / "scripts" / "rooms.py"
     subprocess.run(
@@ -99,7 +99,7 @@ def test_drawing_is_current(repository: Path, tmp_path: Path) -> None:
 
 
 def test_every_room_says_what_it_is_for(repository: Path) -> None:
-    """The first line of the folder's docstring stands in the drawing."""
+    """The first line of the folder's docstring is shown in the drawing."""
     found = [(repository / package).glob("*/__init__.py") for package in ("agent", "model")]
     folders = [path.parent for paths in found for path in paths]
     silent = [one.name for one in folders if not rooms._purpose(one.parent.name, one.name)]

@@ -1,4 +1,4 @@
-"""A forked process is what a started one would be, for whoever starts, kills and awaits it."""
+"""A forked process behaves like a started one for the code that starts, kills and awaits it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.support.waiting import wait_for
 from tests.support.warm_python import WarmPopen, warm_run
 
-# Starts a child, says its process id, and goes on for ever.
+# Starts a child, prints its process id, and runs for ever.
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -24,7 +24,7 @@ time.sleep(600)
 
 
 def test_warm_process_has_arguments_folder_environment_and_status(tmp_path: Path) -> None:
-    """As `python -c` has them."""
+    """They are as with `python -c`."""
     code = "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['ONE']); sys.exit(3)"
     done = warm_run(
         [sys.executable, "-c", code, "a"],
@@ -37,13 +37,13 @@ def test_warm_process_has_arguments_folder_environment_and_status(tmp_path: Path
 
 
 def test_warm_process_reports_an_uncaught_exception() -> None:
-    """On standard error, with status 1."""
+    """The exception is on standard error, and the status is 1."""
     done = warm_run([sys.executable, "-c", "raise ValueError('no')"], text=True, timeout=240)
     assert (done.stderr.splitlines()[-1], done.returncode) == ("ValueError: no", 1)
 
 
 def test_warm_process_is_awaited_for_so_long() -> None:
-    """It goes on after the time-out, and is killed as any other."""
+    """The process continues after the time-out, and can be killed like any other."""
     with WarmPopen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=0.1)
@@ -53,7 +53,7 @@ def test_warm_process_is_awaited_for_so_long() -> None:
 
 
 def test_children_of_a_warm_process_die_with_its_group() -> None:
-    """A power cut takes the whole tree: a child that lived on would end in order, as after no cut."""
+    """A power cut ends the whole tree: a surviving child would shut down in order, as without a cut."""
     with WarmPopen(
         [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:

@@ -120,7 +120,7 @@ def test_chinese_canonical_wording_is_read_back_exactly(findings: list[Finding])
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.text(max_size=300), st.lists(st.sampled_from(WORDS), max_size=60).map(" ".join)))
 def test_any_text_is_answered_with_evidence(text: str) -> None:
-    """No text raises, and every finding's evidence is a passage of the text."""
+    """No text raises an exception, and every finding's evidence is a passage of the text."""
     findings = extract_findings(text)
     assert all(finding.evidence and finding.evidence in text for finding in findings)
     assert set(chexpert_classes(findings).values()) <= set(Presence)

@@ -21,7 +21,7 @@ def test_vocabulary_covers_the_chexpert_classes(vocabulary: Vocabulary) -> None:
 
 
 def test_vocabulary_holds_every_term_of_the_wording(vocabulary: Vocabulary) -> None:
-    """Whatever the canonical wording can state, the vocabulary can read."""
+    """Every term of the canonical wording can be read with the vocabulary."""
     assert set(TERM_ORDER) <= set(vocabulary.concepts)
     assert set(PLACES) <= set(vocabulary.locations)
 

@@ -92,7 +92,7 @@ def test_sentence_for_gives_different_findings_different_sentences() -> None:
     seen: dict[str, Finding] = {}
     for finding in every_finding():
         if finding.change is Change.RESOLVED:
-            continue  # a resolved finding reads the same whatever its presence
+            continue  # a resolved finding has the same wording for every presence
         sentence = sentence_for(finding)
         assert sentence not in seen, (seen.get(sentence), finding)
         seen[sentence] = finding

@@ -184,7 +184,7 @@ def test_low_confidence_and_an_open_end_are_flagged(make_reporter: Callable[...,
 
 
 def test_silence_is_flagged(make_reporter: Callable[..., Reporter]) -> None:
-    """A model that says nothing has not reported a normal study."""
+    """An empty report does not mean a normal study."""
     draft = make_reporter(Script("", "")).draft(study("frontal", "lateral"))
     assert codes(draft.flags) == [FlagCode.GARBLED]
     assert (draft.text, draft.findings) == ("", ())

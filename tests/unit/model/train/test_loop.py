@@ -22,7 +22,7 @@ CONFIG = RadConfig(
 
 
 class _Stopped(Exception):
-    """Stands for the end of a killed run."""
+    """Raised to simulate a killed run."""
 
 
 def _stop_after(steps: int) -> Report:

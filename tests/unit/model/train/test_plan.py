@@ -25,7 +25,7 @@ from tests.support.forks import FORKS
 
 LOAD = Load(prompt=120, answer=48, micro_batch=4, processes=1)
 IMAGE_TOKENS, BLOCK = 36, 8
-# hidden, layers, wide layer, vocabulary, adapters, checkpoints
+# hidden size, layers, feed-forward size, vocabulary, adapters, activation checkpointing
 CASES = {
     "small": (256, 4, 1024, 2_000, False, False),
     "middle": (384, 4, 1536, 8_000, False, True),
