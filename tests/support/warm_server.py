@@ -33,8 +33,16 @@ from typing import NoReturn
 from tests.support import warm_python
 
 LARGEST_REQUEST = 200_000
-# All of these are imported, with all that they import: what the agent runs, and not what trains its network.
-PACKAGES = ("agent", "dicom_sr", "model.drafts", "model.findings", "model.phantom", "model.reporting")
+# All of these are imported, with all that they import: what the agent runs, and what trains its network.
+PACKAGES = (
+    "agent",
+    "dicom_sr",
+    "model.drafts",
+    "model.findings",
+    "model.phantom",
+    "model.reporting",
+    "model.train",
+)
 
 
 def fork(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,8 +14,9 @@ import torch
 from model.train.config import RadConfig
 from model.train.loop import DivergedError, Machine, Report, train
 from model.train.stages import Materials, RadStage
-from tests.support.warm_python import warm_run
+from tests.support.warm_python import WarmPopen
 from tests.unit.model.train import two_processes
+from tests.unit.model.train.sharded_run import variables
 
 CONFIG = RadConfig(
     steps=4, batch=4, rate=1e-3, warmup=1, save_every=2, validate_every=4, validation_examples=2
@@ -99,9 +101,9 @@ def test_a_step_that_would_destroy_the_weights_is_not_taken(
 
 def test_two_processes_give_the_loss_of_one(machine: Machine, tmp_path: Path) -> None:
     """Through accelerate and gloo: split over two processes, a step has the same loss and the same update."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = warm_run([*launcher, two_processes.__file__, str(tmp_path / "two")], text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, two_processes.__file__, str(tmp_path / "two")]
+    group = [WarmPopen(command, env=os.environ | one) for one in variables(2)]
+    assert [process.wait(timeout=280) for process in group] == [0, 0]
     train(two_processes.Toy(), two_processes.CONFIG, tmp_path / "one", machine=machine, report=_ignore)
 
     one, two = (

@@ -1,10 +1,12 @@
-"""The memory that a plan predicts for a step, compared with the measured peak of a process."""
+"""The memory that a plan predicts for a step, compared with the measured peak of a process.
+
+test_plan.py CASE     that process: it prints its peak in bytes
+"""
 
 from __future__ import annotations
 
 import ctypes
-import os
-from multiprocessing.connection import Connection
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,7 @@ from model.train.objectives import RadObjective
 from model.train.optimizers import build_optimizers
 from model.train.plan import Load, plan_load
 from model.train.rad import with_copies
-from tests.support.forks import FORKS
+from tests.support.warm_python import warm_run
 
 LOAD = Load(prompt=120, answer=48, micro_batch=4, processes=1)
 IMAGE_TOKENS, BLOCK = 36, 8
@@ -53,8 +55,8 @@ def _section(case: str) -> RadConfig:
     return RadConfig(steps=1, batch=LOAD.micro_batch, rate=1e-3, lora=lora)
 
 
-def _step(case: str, answers: Connection) -> None:
-    """Run two steps of RAD and send the peak of the process's memory above its start."""
+def step(case: str) -> int:
+    """Run two steps of RAD; return the peak in bytes of the process's memory above its start."""
     torch.set_num_threads(1)
     # Freed blocks are returned at once, so that the peak is of used memory only.
     ctypes.CDLL("libc.so.6").mallopt(-3, 65_536)
@@ -78,8 +80,7 @@ def _step(case: str, answers: Connection) -> None:
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-    answers.send(_peak() - before)
-    os._exit(0)
+    return _peak() - before
 
 
 def _reset_peak() -> int:
@@ -120,13 +121,9 @@ def _batch(config: ModelConfig) -> Batch:
 
 def measured(case: str) -> int:
     """Return the peak in bytes of two steps in a fresh process."""
-    answers, sender = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_step, args=(case, sender))
-    process.start()
-    assert answers.poll(200), "the step did not end"
-    peak = int(answers.recv())
-    process.join(timeout=60)
-    return peak
+    done = warm_run([sys.executable, __file__, case], text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 def planned(case: str) -> tuple[int, dict[str, int]]:
@@ -144,3 +141,7 @@ def test_planned_memory_is_within_fifteen_per_cent_of_the_measured_peak(case: st
     promised, parts = planned(case)
 
     assert promised == pytest.approx(measured(case), rel=0.15), parts
+
+
+if __name__ == "__main__":
+    print(step(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Run by `test_loop.py` under torch's launcher: three steps of a toy regression through the loop."""
+"""Run by `test_loop.py` in each of two processes: three steps of a toy regression through the loop."""
 
 from __future__ import annotations
 
