@@ -173,7 +173,8 @@ def main(address: str) -> None:
                 connection.close()
         if listener in ready:
             open_connections.add(listener.accept()[0])
-    shutil.rmtree(Path(address).parent)
+    # The session that started it may have deleted the folder first.
+    shutil.rmtree(Path(address).parent, ignore_errors=True)
 
 
 def _serve(connection: socket.socket) -> int:
