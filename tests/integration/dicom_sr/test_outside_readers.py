@@ -1,4 +1,4 @@
-"""Two more outside judges of document A: PixelMed's validator of templates, and dcmqi's reader of TID 1500.
+"""Two more independent checks of document A: PixelMed's template validator and dcmqi's TID 1500 reader.
 
 PixelMed takes ten seconds of a processor for a document, so it sees one draft.
 """
@@ -46,7 +46,7 @@ CONTENT = DraftContent(
 
 @pytest.fixture(scope="module")
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Document A of a draft, and of a study that failed."""
+    """Document A of a draft and of a failed study."""
     folder = tmp_path_factory.mktemp("documents")
     algorithm = Algorithm(
         name="ECHO", version="1", manufacturer="ECHO Agent", weights_sha256="0" * 64, demonstration=False
@@ -62,7 +62,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_pixelmed_finds_no_error(documents: dict[str, Path], program: Callable[[str], str]) -> None:
-    """The templates TID 1500, 1501 and what they include are kept; extensions are only warnings."""
+    """TID 1500, 1501 and the templates they include are conformed to; extensions are only warnings."""
     if not PIXELMED.is_file():
         skip_or_fail("PixelMed is not installed: Debian package libpixelmed-java")
     done = subprocess.run(
@@ -83,7 +83,7 @@ def test_pixelmed_finds_no_error(documents: dict[str, Path], program: Callable[[
     said = done.stdout + done.stderr
     assert "IOD validation complete" in said
     errors = [line for line in said.splitlines() if line.startswith("Error")]
-    # Context group 100 is a baseline (BCID), which may be extended; IHE AIR wants the chest's own code.
+    # Context group 100 is a baseline (BCID), which may be extended; IHE AIR requires the code for the chest.
     assert [line for line in errors if not line.endswith(EXTENDED)] == []
 
 
@@ -91,7 +91,7 @@ def test_pixelmed_finds_no_error(documents: dict[str, Path], program: Callable[[
 def test_dcmqi_reads_the_measurement_groups(
     documents: dict[str, Path], tmp_path: Path, name: str, count: int
 ) -> None:
-    """Each assessed finding is one group to a reader that is not ours, and a failed study has none."""
+    """An independent reader finds one group for each assessed finding and none for a failed study."""
     reader = Path(sys.executable).parent / "tid1500reader"
     if not reader.is_file():
         skip_or_fail("dcmqi is not installed: `make setup` installs it")

@@ -1,4 +1,4 @@
-"""The report as PDF and as picture: every judge, every viewer, and what a reader sees on the pages."""
+"""The report as PDF and as picture: every validator, every viewer, and the contents of the pages."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def report_of(
     algorithm: Algorithm,
     created: Any,
 ) -> Reports:
-    """Document B with each outcome."""
+    """Document B for each outcome."""
 
     def build(outcome: Outcome) -> Dataset:
         if outcome == "drafted":
@@ -74,7 +74,7 @@ def report_of(
 
 
 def pages_of(pdf: Dataset) -> Iterator[str]:
-    """The text of each page, as another library reads it."""
+    """The text of each page, as read by another library."""
     document = pypdfium2.PdfDocument(bytes(pdf.EncapsulatedDocument))
     for page in document:
         yield " ".join(page.get_textpage().get_text_bounded().split())
@@ -89,7 +89,7 @@ def test_views_pass_every_judge_and_come_back_from_the_archive(
     program: Callable[[str], str],
     outcome: Outcome,
 ) -> None:
-    """0 errors in dciodvfy, byte for byte from Orthanc, in the patient's study, and marked as they are."""
+    """No dciodvfy errors; byte for byte from Orthanc, in the patient's study, marked as burned in."""
     program("dciodvfy")
     report = report_of(outcome)
     for view in (build_pdf(report, outcome), build_picture(report, outcome)):
@@ -110,7 +110,7 @@ def test_key_images_pass_every_judge_and_name_the_images(
     program: Callable[[str], str],
     outcome: Outcome,
 ) -> None:
-    """0 errors in dciodvfy, byte for byte from Orthanc, "Of Interest", the banner, and every image once."""
+    """No dciodvfy errors; byte for byte from Orthanc; "Of Interest", the banner, each image once."""
     program("dciodvfy")
     report = report_of(outcome)
     selection = build_key_images(report, outcome)
@@ -148,7 +148,7 @@ def test_key_images_of_a_draft_are_taken_back_by_its_document(
     program: Callable[[str], str],
     outcome: Outcome,
 ) -> None:
-    """The rejection note names the selection that was sent with the draft, and nothing else."""
+    """The rejection note names the key images sent with the draft, and nothing else."""
     program("dciodvfy")
     pair = draft_of(plain_case)
     sent = build_key_images(pair.report, "drafted")
@@ -173,13 +173,13 @@ def test_key_images_of_a_draft_are_taken_back_by_its_document(
 
 @pytest.mark.parametrize("outcome", ["failed", "not_attempted"])
 def test_study_without_a_draft_has_no_key_images(report_of: Reports, outcome: Outcome) -> None:
-    """There is nothing of interest in a notice."""
+    """A notice of failure has no images of interest."""
     assert build_key_images(report_of(outcome), outcome) is None
 
 
 @pytest.mark.parametrize("outcome", sorted(BANNERS))
 def test_pdf_has_the_banner_on_every_page_and_all_sentences(report_of: Reports, outcome: Outcome) -> None:
-    """Nothing of the Structured Report is left out, and no unverified page looks verified."""
+    """Nothing in the Structured Report is left out, and no unverified page looks verified."""
     report = report_of(outcome)
     pdf = build_pdf(report, outcome)
     pages = list(pages_of(pdf))
@@ -193,14 +193,14 @@ def test_pdf_has_the_banner_on_every_page_and_all_sentences(report_of: Reports, 
 
 
 def test_views_are_the_same_bytes_each_time(report_of: Reports) -> None:
-    """A view that is built again has the same UID, because it has the same bytes."""
+    """A view built again has the same bytes and therefore the same UID."""
     report = report_of("drafted")
     for build in (build_pdf, build_picture):
         assert encode(build(report, "drafted")) == encode(build(report, "drafted"))
 
 
 def test_view_of_another_outcome_than_the_documents_is_refused(report_of: Reports) -> None:
-    """An unverified report is never shown as verified, nor the other way round."""
+    """An unverified report is never shown as verified, nor a verified one as unverified."""
     with pytest.raises(ContentError, match="VerificationFlag"):
         build_pdf(report_of("drafted"), "verified")
     with pytest.raises(ContentError, match="VerificationFlag"):
@@ -208,7 +208,7 @@ def test_view_of_another_outcome_than_the_documents_is_refused(report_of: Report
 
 
 def test_picture_shows_the_banner_white_on_black_twice(report_of: Reports) -> None:
-    """Above and below the text there is a black band with white letters; the text is black on white."""
+    """A black band with white letters stands above and below the text, which is black on white."""
     pixels = build_picture(report_of("drafted"), "drafted").pixel_array
     assert pixels.shape[1] == 1191
     dark = (pixels[:, 150:1040] < 64).mean(axis=1)
@@ -226,7 +226,7 @@ def test_picture_shows_the_banner_white_on_black_twice(report_of: Reports) -> No
 def test_long_report_grows_in_the_picture_and_gets_pages_in_the_pdf(
     plain_case: Any, make_study: Callable[..., SourceStudy], algorithm: Algorithm, created: Any
 ) -> None:
-    """No line is lost, however long a report is."""
+    """No line is lost, however long the report is."""
     lines = tuple(f"Sentence number {number} of a long report." for number in range(120))
     content = DraftContent(findings=(), findings_sentences=lines, impression_sentences=("Long.",))
     report = build_draft(make_study(plain_case), content, algorithm, revision=1, created=created).report
@@ -239,7 +239,7 @@ def test_long_report_grows_in_the_picture_and_gets_pages_in_the_pdf(
 def test_line_that_the_font_cannot_show_says_so(
     plain_case: Any, make_study: Callable[..., SourceStudy], algorithm: Algorithm, created: Any
 ) -> None:
-    """No page has a hole where a character was: the whole line is replaced."""
+    """No page silently lacks a character: the whole line is replaced."""
     content = DraftContent(
         findings=(), findings_sentences=("双侧未见气胸。", "No effusion."), impression_sentences=("Норма.",)
     )
@@ -252,7 +252,7 @@ def test_line_that_the_font_cannot_show_says_so(
 
 
 def test_font_that_is_none_is_a_clear_error(report_of: Reports, tmp_path: Path) -> None:
-    """A file that is no TrueType font is named."""
+    """The error names a file that is not a TrueType font."""
     path = tmp_path / "font.ttf"
     path.write_bytes(b"not a font")
     with pytest.raises(ContentError, match=r"font\.ttf cannot be read"):
@@ -270,12 +270,12 @@ def test_font_that_is_none_is_a_clear_error(report_of: Reports, tmp_path: Path) 
     ],
 )
 def test_spoken_name_reads_a_person_name(name: str, spoken: str) -> None:
-    """Family name first; the first group that has one."""
+    """The family name comes first; the first component group with a name is used."""
     assert spoken_name(name) == spoken
 
 
 def test_picture_can_be_read_by_an_image_library(report_of: Reports, tmp_path: Path) -> None:
-    """The pixels are plain 8-bit grey, as any viewer takes them."""
+    """The pixels are plain 8-bit greyscale, which any viewer can read."""
     view = build_picture(report_of("drafted"), "drafted")
     assert (view.PhotometricInterpretation, view.BitsStored, view.SamplesPerPixel) == ("MONOCHROME2", 8, 1)
     path = tmp_path / "view.png"

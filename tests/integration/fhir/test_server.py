@@ -1,4 +1,4 @@
-"""Bundles at a FHIR R4 server that we did not write, valid by its own definitions."""
+"""Bundles on an independent FHIR R4 server, valid by its own definitions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.integration
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Stored bytes on their way."""
+    """Stored bytes to be sent."""
 
     content: bytes
     sop_class_uid: str = ""
@@ -64,7 +64,7 @@ def send(destination: DestinationSettings, made: Result) -> bytes:
 
 
 def test_life_of_a_result_at_a_server(peer: FhirPeer) -> None:
-    """Draft, again, a newer draft, verdict, correction, withdrawal: one report, valid at each step."""
+    """Draft, repeat, newer draft, verdict, correction, withdrawal: one report, valid at each step."""
     destination = server(peer.url)
     draft = result()
     sent = send(destination, draft)
@@ -94,12 +94,12 @@ def test_life_of_a_result_at_a_server(peer: FhirPeer) -> None:
 
 @contextmanager
 def deaf(url: str, lose: int) -> Iterator[str]:
-    """A way to a server on which the first answers are lost, after it has stored. Yield its address."""
+    """A proxy to a server that stores the first requests but loses the answers. Yield its address."""
     lost: list[bytes] = []
 
     class Relay(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            """Pass the request on, and its answer back unless it gets lost."""
+            """Pass the request on, and its answer back unless it is to be lost."""
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {"Content-Type": self.headers["Content-Type"]}
             request = urllib.request.Request(url, data=body, headers=headers, method="POST")
@@ -127,7 +127,7 @@ def deaf(url: str, lose: int) -> Iterator[str]:
 
 
 def test_answer_that_is_lost_after_storing_makes_nothing_twice(peer: FhirPeer) -> None:
-    """The retry sends the same bytes, and the server changes what it holds into what it held."""
+    """The retry sends the same bytes, and the server updates its resources to the same content."""
     made = result(uid="2.25.7700", study_instance_uid="2.25.7701")
     kinds = ("DiagnosticReport", "Observation", "ImagingStudy", "Device", "Patient", "ServiceRequest")
     before = {kind: len(peer.resources(kind)) for kind in kinds}
@@ -144,13 +144,13 @@ def test_answer_that_is_lost_after_storing_makes_nothing_twice(peer: FhirPeer) -
 
 
 def test_server_says_what_it_can(peer: FhirPeer) -> None:
-    """The CapabilityStatement of a server that takes transactions is no trouble."""
+    """The CapabilityStatement of a server that supports transactions raises no complaint."""
     with open_fhir(server(peer.url)) as connection:
         assert trouble_of(connection.capabilities()) is None
 
 
 class Scripted(http.server.BaseHTTPRequestHandler):
-    """Answers each POST with the next of `answers`; a token for `secret` alone."""
+    """Answers each POST with the next of `answers`; gives a token to the right client only."""
 
     answers: ClassVar[list[tuple[int, bytes]]] = []
     tokens: ClassVar[list[str]] = []
@@ -183,7 +183,7 @@ class Scripted(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def scripted() -> Iterator[str]:
-    """The address of a server that answers as it is told."""
+    """The address of a server that gives the scripted answers."""
     Scripted.answers, Scripted.tokens = [], []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Scripted) as running:
         thread = threading.Thread(target=running.serve_forever, daemon=True)
@@ -231,7 +231,7 @@ HALF = json.dumps(
 def test_answers_are_final_or_tried_again(
     scripted: str, status: int, body: bytes, error: type[Exception]
 ) -> None:
-    """What the same bundle would meet again is final; nothing of a server's text reaches our own."""
+    """An answer that a retry would meet again is final; the error quotes none of the server's text."""
     Scripted.answers = [(status, body)]
     with open_fhir(server(scripted)) as connection, pytest.raises(error) as raised:
         connection.store(Message(b"{}"))
@@ -240,20 +240,20 @@ def test_answers_are_final_or_tried_again(
 
 
 def test_success_without_content_is_success(scripted: str) -> None:
-    """A server may answer `return=minimal` with nothing."""
+    """A server may answer `return=minimal` with an empty body."""
     Scripted.answers = [(200, b"")]
     with open_fhir(server(scripted)) as connection:
         assert connection.store(Message(b"{}")) is None
 
 
 def test_server_that_is_not_there_is_a_lost_connection(free_port: int) -> None:
-    """It is tried again, with the breaker."""
+    """It is retried, subject to the circuit breaker."""
     with open_fhir(server(f"http://127.0.0.1:{free_port}")) as connection, pytest.raises(ConnectionLost):
         connection.store(Message(b"{}"))
 
 
 def test_token_is_fetched_and_sent(scripted: str, tmp_path: Path) -> None:
-    """OAuth 2.0 client credentials: the bundle carries the token."""
+    """OAuth 2.0 client credentials: the bundle is sent with the token."""
     secret = tmp_path / "secret"
     secret.write_text("s3cret\n")
     destination = server(scripted, token_url=f"{scripted}/token", client_id="echo", client_secret_file=secret)
@@ -264,7 +264,7 @@ def test_token_is_fetched_and_sent(scripted: str, tmp_path: Path) -> None:
 
 
 def test_secret_that_cannot_be_read_is_told(scripted: str, tmp_path: Path) -> None:
-    """The delivery waits for a person to correct it."""
+    """An unreadable secret is reported, and the delivery waits for an administrator."""
     destination = server(
         scripted, token_url=f"{scripted}/token", client_id="echo", client_secret_file=tmp_path / "missing"
     )

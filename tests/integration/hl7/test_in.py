@@ -1,4 +1,4 @@
-"""The MLLP port: who may send, how much, how slowly; and that what was answered is stored."""
+"""The MLLP port: allowed senders, limits on size and time, and storage of what was acknowledged."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _orders(database: Database) -> list[str]:
 
 
 def test_messages_of_one_connection_are_stored_and_answered_in_order(database: Database) -> None:
-    """Without waiting for the answers in between."""
+    """The client need not wait for the answers in between."""
     messages = [order(f"O{n}", accession=f"A{n}") for n in range(5)]
     with listening(database) as port:
         answers = ask(port, *messages, count=5)
@@ -59,7 +59,7 @@ def test_messages_of_one_connection_are_stored_and_answered_in_order(database: D
 
 
 def test_client_of_python_hl7_is_served(database: Database) -> None:
-    """An independent implementation, in both modes."""
+    """An independent client is served in both modes."""
     enhanced = hl7(msh("ORM^O01", "E1", accept="AL", application="AL"), pid(), "ORC|NW|P7|", "OBR|1|P7")
 
     async def talk(port: int) -> list[str]:
@@ -82,20 +82,20 @@ def test_client_of_python_hl7_is_served(database: Database) -> None:
 
 @pytest.mark.parametrize(("allow", "served"), [([], True), (["127.0.0.0/8"], True), (["192.0.2.1"], False)])
 def test_only_allowed_systems_are_served(database: Database, allow: list[str], served: bool) -> None:
-    """Without a list this machine alone; a stranger's connection is closed."""
+    """Without a list only this machine is served; any other system's connection is closed."""
     with listening(database, allow=[{"address": one} for one in allow]) as port:
         assert _codes(ask(port, order())) == (["AA"] if served else [])
 
 
 def test_message_that_is_too_large_ends_the_connection(database: Database) -> None:
-    """Others are served as before."""
+    """Other connections are still served."""
     with listening(database, maximum_message_mb=0.01) as port:
         assert ask(port, b"MSH|^~\\&|" + b"x" * 20_000) == []
         assert _codes(ask(port, order())) == ["AA"]
 
 
 def test_silent_and_slow_peers_hold_up_nobody(database: Database) -> None:
-    """Half a message that never ends is cut off; what a full house keeps out may come again."""
+    """An unfinished message is cut off at the time limit, and others are served meanwhile."""
     with listening(database, message_timeout_s=0.3, maximum_connections_per_peer=3) as port:
         slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
         for one in slow:
@@ -109,7 +109,7 @@ def test_silent_and_slow_peers_hold_up_nobody(database: Database) -> None:
 
 
 def test_tls_demands_a_trusted_certificate(database: Database, certificates: Certificates) -> None:
-    """And the one that is pinned for the address, where one is."""
+    """TLS also demands the certificate pinned for the address, if there is one."""
     certificate, key = certificates.of("pacs")
     tls = TlsSettings(certificate=certificate, key=key, authorities=certificates.folder / "ca.pem")  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Results to a receiver: its answers, its silence, TLS."""
+"""Results sent to a receiver: its answers, missing answers and TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Document:
 
 
 def acks(*codes: str, control_id: str = "ID1", extra: str = "") -> Callable[[bytes], list[bytes]]:
-    """Answer with these codes, whatever comes."""
+    """Answer every message with these codes."""
 
     def answer(_message: bytes) -> list[bytes]:
         return [
@@ -44,7 +44,7 @@ def acks(*codes: str, control_id: str = "ID1", extra: str = "") -> Callable[[byt
 def send(
     answer: Any, *, mode: str = "original", timeout_s: float = 30, **values: Any
 ) -> tuple[Any, list[bytes]]:
-    """Send one message; return what came of it (None: taken), and what the receiver got."""
+    """Send one message; return the error (None: accepted) and what the receiver got."""
     context = values.pop("context", None)
     with receiving(answer, context) as receiver:
         destination = DestinationSettings(
@@ -86,14 +86,14 @@ def test_message_is_taken_by_the_answer_of_its_mode(mode: str, codes: list[str])
     ],
 )
 def test_message_that_is_not_taken_is_dead_or_tried_again(codes: list[str], error: type[AgentError]) -> None:
-    """An error is for good; a rejection and silence are not."""
+    """An error is final; a rejection or a missing answer is retried."""
     silent = error is ConnectionLost
     found, _got = send(acks(*codes), mode="enhanced", timeout_s=0.5 if silent else 60.0)
     assert type(found) is error
 
 
 def test_error_keeps_the_receivers_words_without_the_patient() -> None:
-    """What the receiver says stands in the dead letter; what it quotes of the patient does not."""
+    """The dead letter keeps the receiver's text but none of the patient data quoted in it."""
     extra = "ERR|||204^Unknown key identifier^HL70357|E||||no order for Secretname 4711 in RIS"
     found, _got = send(acks("AE", extra=extra))
     assert str(found) == "the receiver answered AE: no order for … … in RIS"
@@ -103,7 +103,7 @@ def test_error_keeps_the_receivers_words_without_the_patient() -> None:
     ("answer", "mode", "timeout_s", "words"),
     [
         (acks(), "original", 0.5, "see the receiver's log"),
-        # What answers has to have answered by then.
+        # The receiver needs enough time to answer.
         (acks("AA", control_id="OTHER"), "original", 3.0, "MSA-2 is not its MSH-10"),
         (acks("CA"), "enhanced", 3.0, "`hl7.acknowledgement: commit`"),
     ],
@@ -111,7 +111,7 @@ def test_error_keeps_the_receivers_words_without_the_patient() -> None:
 def test_missing_acknowledgement_is_told_apart_by_what_came(
     answer: Any, mode: str, timeout_s: float, words: str
 ) -> None:
-    """Nothing, an answer to another message, or the commit alone; the same bytes are sent again."""
+    """No answer, an answer to another message, or only the commit: each is named, and is retryable."""
     error, _got = send(answer, mode=mode, timeout_s=timeout_s)
     assert (type(error), error.retryable, words in str(error)) == (ConnectionLost, True, True)
 
@@ -129,7 +129,7 @@ def test_missing_acknowledgement_is_told_apart_by_what_came(
 def test_doctor_names_the_fault_of_tls_and_what_to_do(
     certificates: Certificates, name: str | None, authority: str, theirs: str, words: Any
 ) -> None:
-    """A receiver that demands our certificate is right if it gets it."""
+    """Each TLS fault is named with its remedy; a receiver that requires our certificate gets it."""
     ours = certificates.ours(name, authority=authority)
     with receiving(acks("AA"), certificates.theirs(theirs)) as receiver:
         destination = DestinationSettings(
@@ -140,7 +140,7 @@ def test_doctor_names_the_fault_of_tls_and_what_to_do(
 
 
 def test_answer_to_another_message_does_not_count() -> None:
-    """A late answer to an earlier message is passed over."""
+    """A late answer to an earlier message is ignored."""
 
     def late(message: bytes) -> list[bytes]:
         return [*acks("AE", control_id="OLD")(message), b"junk", *acks("AA")(message)]
@@ -158,7 +158,7 @@ def test_receiver_that_is_not_there_is_tried_again() -> None:
 
 
 def test_tls_shows_our_certificate_and_demands_a_trusted_one(certificates: Certificates) -> None:
-    """Mutual authentication; a receiver of another authority gets nothing."""
+    """Authentication is mutual; a receiver with another authority's certificate gets nothing."""
     taken = send(acks("AA"), tls=certificates.ours(), context=certificates.theirs())
     assert taken == (None, [Document().content])
     refused, got = send(

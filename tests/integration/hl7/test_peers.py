@@ -1,4 +1,4 @@
-"""Peers of three other stacks, in both directions, both modes of acknowledgement, with TLS and without."""
+"""Peers of three other stacks, in both directions and both acknowledgement modes, with and without TLS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.hl7_peer import NodePeers, Receiving, installed, python_recei
 from tests.unit.agent.messages.hl7.results import result
 
 pytestmark = pytest.mark.integration
-# @medplum/hl7 knows no TLS.
+# @medplum/hl7 does not support TLS.
 WAYS = [
     ("python", "original", "plain"),
     ("python", "enhanced", "plain"),
@@ -42,7 +42,7 @@ WAYS = [
 
 @dataclass
 class Stored:
-    """Bytes on their way."""
+    """Stored bytes to be sent."""
 
     content: bytes
     sop_class_uid: str = ""
@@ -50,7 +50,7 @@ class Stored:
 
 @pytest.fixture(scope="module")
 def node(program: Callable[[str], str]) -> NodePeers:
-    """The peers on npm's packages."""
+    """The peers based on npm packages."""
     modules = installed(program("npm"))
     if modules is None:
         skip_or_fail("npm cannot be reached, and the HL7 peers are not in the cache")
@@ -80,7 +80,7 @@ def _receiving(
 def test_results_arrive_at_a_receiver_of_another_stack(
     peer: str, mode: str, way: str, node: NodePeers, certificates: Certificates
 ) -> None:
-    """A draft and its verdict: identifiers, status and name are read as we wrote them."""
+    """The receiver reads identifiers, status and name of a draft and its verdict as we wrote them."""
     secured = way == "tls"
     with _receiving(peer, mode, secured, node, certificates) as receiver:
         destination = DestinationSettings(
@@ -96,7 +96,7 @@ def test_results_arrive_at_a_receiver_of_another_stack(
         verdict = replace(draft, status=ResultStatus.FINAL, verifier="Reader^Rita", uid="2.25.77")
         for one, status in ((draft, "R"), (verdict, "F")):
             ((_role, content),) = write_result(destination, one)
-            # One connection for each: node-hl7-server takes what came before on a connection once more.
+            # One connection for each: node-hl7-server processes a connection's earlier messages again.
             with open_mllp(destination) as connection:
                 assert connection.store(Stored(content)) is None
             expected = (parse(content).control_id, status, draft.subject.patient_id, name)
@@ -115,7 +115,7 @@ def _orders(mode: str) -> list[bytes]:
 def test_orders_of_a_sender_of_another_stack_are_taken(
     peer: str, mode: str, way: str, node: NodePeers, certificates: Certificates, database: Database
 ) -> None:
-    """Each is stored and answered: AA, in enhanced mode CA before it."""
+    """Each is stored and answered with AA, in enhanced mode with CA first."""
     secured, enhanced = way == "tls", mode == "enhanced"
     certificate, key = certificates.of("pacs")
     tls = TlsSettings(certificate=certificate, key=key, authorities=certificates.folder / "ca.pem")  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def test_orders_of_a_sender_of_another_stack_are_taken(
             answers = node.send(peer, port, _orders(mode), enhanced=enhanced, keys=keys)
     codes = {
         ("python", "enhanced"): ["CA", "AA"],
-        # node-hl7-client gives out one answer to a message.
+        # node-hl7-client reports only one answer to a message.
         ("node-hl7", "enhanced"): ["CA"],
     }.get((peer, mode), ["AA"])
     assert answers == [(code, f"E{n}") for n in range(2) for code in codes]

@@ -1,4 +1,4 @@
-"""The purge and the export of audit messages on SQLite and on PostgreSQL: the same rules, and real races."""
+"""The purge and the export of audit messages on SQLite and PostgreSQL: the same rules and real races."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PACS = {"name": "pacs", "host": "127.0.0.1", "commitment": True}
 
 
 class Recording:
-    """A destination that keeps what it is sent."""
+    """A destination that records what it is sent."""
 
     name = "syslog"
 
@@ -42,7 +42,7 @@ class Recording:
         self.users: list[str] = []
 
     def deliver(self, lines: Sequence[MessageLine]) -> None:
-        """Take the batch."""
+        """Accept the batch."""
         self.users += [str(fromstring(one.text).find("ActiveParticipant").get("UserID")) for one in lines]
 
 
@@ -61,7 +61,7 @@ def take(database: Database, store: InstanceStore, number: int) -> StoreAnswer:
 
 
 def grow_old(database: Database, *numbers: int) -> None:
-    """Make studies that were delivered and committed to long ago."""
+    """Make studies that were delivered and committed long ago."""
     with database.transaction() as session:
         at = database_now(session) - timedelta(days=40)
         for number in numbers:
@@ -73,13 +73,13 @@ def grow_old(database: Database, *numbers: int) -> None:
 
 
 def purge(database: Database, store: InstanceStore) -> Purge:
-    """The purge of what is older than 30 days."""
+    """Purge what is older than 30 days."""
     settings = Settings(retention={"keep_days": 30}, destinations=[PACS])
     return Purge(database, settings, store, lambda: None, actor="test")
 
 
 def test_purge_obeys_the_same_rules(both_databases: Database, tmp_path: Path) -> None:
-    """The old go, the young stay, each purge is an event, nothing is missed at the next start."""
+    """Old studies go, recent ones stay, each purge is an event, and the next start misses no file."""
     store = InstanceStore(tmp_path / "instances", 0)
     for number in range(1, 6):
         take(both_databases, store, number)
@@ -99,7 +99,7 @@ def test_purge_obeys_the_same_rules(both_databases: Database, tmp_path: Path) ->
 
 
 def test_arrivals_during_the_purge_are_never_lost(both_databases: Database, tmp_path: Path) -> None:
-    """Images are sent again while they are purged: what was acknowledged has its file in the end."""
+    """Images are sent again while they are being purged: every acknowledged one has its file in the end."""
     store = InstanceStore(tmp_path / "instances", 0)
     numbers = list(range(1, 13))
     for number in numbers:
@@ -133,7 +133,7 @@ def test_arrivals_during_the_purge_are_never_lost(both_databases: Database, tmp_
 def test_event_that_commits_late_is_exported_late_and_not_lost(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Several writers, one of which is slow: on PostgreSQL its number is smaller than those before it."""
+    """On PostgreSQL a slow writer's event commits after events with higher numbers, and is still exported."""
     monkeypatch.setattr("agent.operations.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     exporter = AuditExporter(both_databases, Settings(), [sink], host="echo1")
@@ -143,7 +143,7 @@ def test_event_that_commits_late_is_exported_late_and_not_lost(
             record(session, Event(action=Action.SIGN_IN, actor=actor))
 
     if both_databases.is_sqlite:
-        # One writer at a time: numbers follow the commits.
+        # One writer at a time: the numbers are in commit order.
         for actor in ("fast", "slow"):
             write(actor)
             exporter.run_once()
@@ -162,7 +162,7 @@ def test_event_that_commits_late_is_exported_late_and_not_lost(
 def test_rolled_back_event_is_not_waited_for_for_ever(
     both_databases: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A number that nobody will ever use holds nobody up."""
+    """A number that will never be used does not hold up the export."""
     monkeypatch.setattr("agent.operations.audit.export.GAP_PATIENCE_S", 0.0)
     sink = Recording()
     with pytest.raises(KeyError), both_databases.transaction() as session:  # noqa: PT012
@@ -175,7 +175,7 @@ def test_rolled_back_event_is_not_waited_for_for_ever(
 
 
 def test_second_housekeeper_changes_nothing(both_databases: Database, tmp_path: Path) -> None:
-    """Two of them purge each study once and export each event once."""
+    """Two housekeepers purge each study once and export each event once."""
     store = InstanceStore(tmp_path / "instances", 0)
     for number in range(1, 9):
         take(both_databases, store, number)

@@ -1,4 +1,4 @@
-"""Audit messages arrive in a real syslog server over TLS, also those that waited while it was down."""
+"""Audit messages reach a real syslog server over TLS, including those that waited while it was down."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, program: Callable[[str], str], free_port: int) -> Pat
 
 @contextmanager
 def serving(executable: str, folder: Path) -> Iterator[None]:
-    """A running rsyslog; ended in order, so that it writes what it has."""
+    """A running rsyslog, stopped cleanly so that it writes its queue to disk."""
     files = ["-f", str(folder / "rsyslog.conf"), "-i", str(folder / "pid")]
     process = subprocess.Popen(
         [executable, "-n", *files], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -58,7 +58,7 @@ def serving(executable: str, folder: Path) -> Iterator[None]:
 
 
 def deliver(exporter: AuditExporter) -> int:
-    """Export as soon as the server takes it; how many messages."""
+    """Export as soon as the server accepts; return the number of messages."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -71,7 +71,7 @@ def deliver(exporter: AuditExporter) -> int:
 def test_messages_arrive_in_rsyslog(
     database: Database, folder: Path, free_port: int, program: Callable[[str], str]
 ) -> None:
-    """Whole, in order, none twice; facility, host and kind as the standard has them."""
+    """Messages arrive whole, in order and once, with facility, host and message ID as in the standard."""
     settings = Settings(
         audit={"syslog": f"tls://localhost:{free_port}", "syslog_authorities": folder / "server.pem"}
     )

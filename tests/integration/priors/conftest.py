@@ -1,4 +1,4 @@
-"""A site whose archive is a real Orthanc, or one that misbehaves."""
+"""A site whose archive is a real Orthanc or a misbehaving one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Keep = Callable[..., None]
 def no_patient_in_the_logs(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> Iterator[None]:
-    """Whatever an archive does, nothing that is printed or logged holds the patient's name."""
+    """Whatever an archive does, no output and no log contains the patient's name."""
     yield
     said = capfd.readouterr()
     assert "CANARY" not in said.out + said.err + caplog.text
@@ -32,7 +32,7 @@ def no_patient_in_the_logs(
 
 @pytest.fixture
 def archived(orthanc: Orthanc) -> Keep:
-    """Put objects into Orthanc."""
+    """Store objects in Orthanc."""
 
     def keep(*datasets: Dataset) -> None:
         parcels = [parcel_of(dataset, "object") for dataset in datasets]
@@ -44,7 +44,7 @@ def archived(orthanc: Orthanc) -> Keep:
 
 @pytest.fixture
 def site(database: Database, tmp_path: Path, orthanc: Orthanc, free_port: int) -> Iterator[Site]:
-    """A site whose archive is Orthanc, which knows us as one who may ask, and as a destination."""
+    """A site whose archive is Orthanc, which knows us as a client and as a move destination."""
     orthanc.put("/modalities/agent", ["ECHO_AGENT", "127.0.0.1", free_port])
     orthanc.put("/modalities/priors", [PRIORS, "127.0.0.1", free_port])
     archive = ArchiveSettings(host=orthanc.host, port=orthanc.port, ae_title=orthanc.ae_title)
@@ -55,7 +55,7 @@ def site(database: Database, tmp_path: Path, orthanc: Orthanc, free_port: int) -
 
 @pytest.fixture
 def site_with(database: Database, tmp_path: Path, free_port: int) -> Iterator[Callable[..., Site]]:
-    """Make a site whose archive is this one."""
+    """Make a site with the given archive."""
     with ExitStack() as stack:
 
         def make(archive: FakeArchive | ArchiveSettings, **priors: Any) -> Site:

@@ -1,4 +1,4 @@
-"""What the tests of earlier studies work on: an agent without a network, and archives, real and awkward."""
+"""What the tests of earlier studies use: an agent without a network, and real and misbehaving archives."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PRIORS = "ECHO_PRIORS"
 
 
 def film(name: str, number: int = 1, **attributes: object) -> Dataset:
-    """A chest film of a study of this name: the name makes the UIDs and the patient."""
+    """A chest film of a study with this name, from which the UIDs and the patient are derived."""
     study = generate_uid(entropy_srcs=[name])
     values: dict[str, object] = {
         "StudyInstanceUID": study,
@@ -66,7 +66,7 @@ def film(name: str, number: int = 1, **attributes: object) -> Dataset:
 
 
 def report(of: Dataset, *sentences: str, **attributes: object) -> Dataset:
-    """A Basic Text SR as some other system writes it."""
+    """A Basic Text SR as another system writes it."""
     dataset = Dataset()
     for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
         setattr(dataset, keyword, of.get(keyword))
@@ -87,7 +87,7 @@ def report(of: Dataset, *sentences: str, **attributes: object) -> Dataset:
 
 
 def note_of(of: Dataset, *rejected: str, **attributes: object) -> Dataset:
-    """A rejection note of a study, as a modality writes it."""
+    """A rejection note for a study, as a modality writes it."""
     note = report(of, "rejected", Modality="KO", SOPClassUID=KeyObjectSelectionDocumentStorage)
     note.ConceptNameCodeSequence, note.ContentSequence = [_code("113001", "DCM", "Rejected")], []
     study, series = Dataset(), Dataset()
@@ -119,7 +119,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 @dataclass(kw_only=True)
 class Site:
-    """A listener with its database, and the part that fetches earlier studies."""
+    """A listener with its database and the component that fetches earlier studies."""
 
     database: Database
     store: InstanceStore
@@ -135,7 +135,7 @@ class Site:
         return [one.status for one in sent]
 
     def complete(self) -> list[Completed]:
-        """Let every study that is receiving be due, and complete it."""
+        """Make every study in RECEIVING due, and complete it."""
         with self.database.transaction() as session:
             for job in session.scalars(select(Job).where(Job.state == "RECEIVING")):
                 job.due_at = database_now(session) - timedelta(seconds=1)
@@ -149,7 +149,7 @@ class Site:
         return done.job_id
 
     def search_of(self, job_id: int) -> PriorSearch:
-        """The search of a job."""
+        """The prior search of a job."""
         with self.database.reading() as session:
             return session.get_one(PriorSearch, job_id)
 
@@ -160,7 +160,7 @@ class Site:
             return list(session.scalars(events))
 
     def claim(self) -> list[Claim]:
-        """Take what a worker may take now."""
+        """Claim what is available to a worker now."""
         return jobs.claim(self.database, "worker", 60, 10)
 
     def material(self, claim: Claim) -> Material:
@@ -168,7 +168,7 @@ class Site:
         return gather(self.database, self.store, self.settings, claim)
 
     def counts(self) -> dict[str, int]:
-        """What a study that was sent to be drafted leaves behind."""
+        """The rows that a study sent for drafting leaves behind."""
         with self.database.reading() as session:
             return {
                 table.__tablename__: session.scalar(select(func.count()).select_from(table)) or 0
@@ -176,7 +176,7 @@ class Site:
             }
 
     def audited(self) -> list[tuple[str, bool, Any]]:
-        """The audit events on earlier studies: action, success and code."""
+        """The audit events about earlier studies: action, success and code."""
         with self.database.reading() as session:
             rows = session.scalars(
                 select(AuditEvent)
@@ -190,7 +190,7 @@ class Site:
 def running_site(
     database: Database, store: InstanceStore, archive: ArchiveSettings, port: int, **priors: Any
 ) -> Iterator[Site]:
-    """Start a listener, and be ready to fetch from this archive."""
+    """Start a listener and a fetcher for this archive."""
     settings = Settings(
         listener=ListenerSettings(port=port),
         studies=StudySettings(quiet_time_s=60),
@@ -213,7 +213,7 @@ def running_site(
 
 @dataclass(kw_only=True)
 class FakeArchive:
-    """An archive that answers as it is told: what it names, and what it sends when it is asked for it."""
+    """An archive that behaves as configured: what it lists in answers and what it sends on retrieval."""
 
     answers: Sequence[Dataset] = ()
     sends: Sequence[Dataset] = ()
@@ -225,7 +225,7 @@ class FakeArchive:
     moves: list[str] = field(default_factory=list)
 
     def find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
-        """Answer a C-FIND: studies as they are, series of the objects."""
+        """Answer a C-FIND: studies as configured, series and instances from the objects."""
         self.before_find()
         if self.find_status:
             yield self.find_status, None
@@ -257,7 +257,7 @@ class FakeArchive:
 
     @contextmanager
     def running(self, *, offers: bool = True) -> Iterator[ArchiveSettings]:
-        """Listen; with query and retrieval, or with neither."""
+        """Listen, with or without query and retrieval."""
         entity = AE("FAKE")
         entity.add_supported_context(Verification)
         if offers:

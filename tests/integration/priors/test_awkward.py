@@ -1,4 +1,4 @@
-"""Archives that misbehave: no draft waits beyond its budget, none is made of somebody else's images."""
+"""Misbehaving archives: no draft waits beyond its budget, none uses another patient's images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SiteWith = Callable[..., Site]
 
 
 def outcome(site: Site, job_id: int) -> tuple[str | None, str | None, str]:
-    """How a search ended: its code, the history's last code, and what the draft's reader is told."""
+    """How a search ended: its code, the history's last code, and the warning for the draft's reader."""
     (claim,) = site.claim()
     assert claim.job_id == job_id
     material = site.material(claim)
@@ -33,7 +33,7 @@ MISMATCH = "Drafted without earlier studies: those in the archive may be of anot
 
 
 def test_archive_that_is_down_costs_no_time(site_with: SiteWith) -> None:
-    """A refused connection ends the search at once; the draft says so."""
+    """A refused connection ends the search at once, and the draft says so."""
     site = site_with(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     job_id = site.queue(film("DOWN/now"))
     site.fetcher.run_once()
@@ -42,7 +42,7 @@ def test_archive_that_is_down_costs_no_time(site_with: SiteWith) -> None:
 
 
 def test_silent_archive_costs_no_more_than_the_budget(site_with: SiteWith) -> None:
-    """An archive that takes the question and never answers is left at the deadline."""
+    """A query that an archive accepts but never answers is abandoned at the deadline."""
     free = threading.Event()
     archive = FakeArchive(before_find=lambda: free.wait(30) and None)
     site = site_with(archive, time_budget_s=1)
@@ -55,7 +55,7 @@ def test_silent_archive_costs_no_more_than_the_budget(site_with: SiteWith) -> No
 
 
 def test_job_goes_on_at_its_deadline_without_anybody(site_with: SiteWith) -> None:
-    """Where nothing fetches at all, the deadline passes and the worker drafts without."""
+    """Without a running fetcher the deadline passes, and the worker drafts without earlier studies."""
     site = site_with(FakeArchive(), time_budget_s=0.2, stat_time_budget_s=0.1)
     job_id = site.queue(film("NOBODY/now", RequestedProcedurePriority="STAT"))
     with site.database.reading() as session:
@@ -71,7 +71,7 @@ def test_job_goes_on_at_its_deadline_without_anybody(site_with: SiteWith) -> Non
 
 
 def test_archive_that_moves_nothing(site_with: SiteWith) -> None:
-    """Success without an object is no earlier study."""
+    """A successful C-MOVE without any object yields no earlier study."""
     prior = film("EMPTY/before", StudyDate="20250101")
     site = site_with(FakeArchive(answers=[prior]))
     job_id = site.queue(film("EMPTY/now"))
@@ -91,7 +91,7 @@ def test_archive_that_moves_nothing(site_with: SiteWith) -> None:
     ],
 )
 def test_archive_that_refuses(site_with: SiteWith, archive: FakeArchive, code: str) -> None:
-    """A failure status of C-FIND or C-MOVE ends the search, and is told by its code."""
+    """A failure status of C-FIND or C-MOVE ends the search, and is reported by its code."""
     site = site_with(archive)
     job_id = site.queue(film("REFUSED/now"))
     site.fetcher.run_once()
@@ -109,7 +109,7 @@ def test_archive_that_refuses(site_with: SiteWith, archive: FakeArchive, code: s
 def test_answers_of_another_patient_are_not_even_fetched(
     site_with: SiteWith, changes: dict[str, str]
 ) -> None:
-    """A patient ID, birth date or sex that differs in the answer: nothing is asked for, and it is audited."""
+    """An answer with another patient ID, birth date or sex is not retrieved, and this is audited."""
     archive = FakeArchive(answers=[film("WRONG/before", StudyDate="20250101", **changes)])
     site = site_with(archive)
     job_id = site.queue(film("WRONG/now"))
@@ -129,7 +129,7 @@ def test_answers_of_another_patient_are_not_even_fetched(
     ],
 )
 def test_images_of_another_patient_are_never_used(site_with: SiteWith, changes: dict[str, str]) -> None:
-    """An archive that names the right patient and sends the wrong images: one of them spoils the study."""
+    """One image of another patient excludes the whole study, even if the answer named the right patient."""
     answer = film("SWAPPED/before", StudyDate="20250101")
     wrong = film("SWAPPED/before", 2, StudyDate="20250101", **changes)
     site = site_with(FakeArchive(answers=[answer], sends=[answer, wrong]))
@@ -141,7 +141,7 @@ def test_images_of_another_patient_are_never_used(site_with: SiteWith, changes: 
 
 
 def test_images_of_another_study_are_not_used(site_with: SiteWith) -> None:
-    """What the archive sends of its own accord makes no job and no comparison."""
+    """A study sent unasked leads to no job and no comparison."""
     answer = film("STRAY/before", StudyDate="20250101")
     stray = film("STRAY/other", StudyDate="20240101")
     site = site_with(FakeArchive(answers=[answer], sends=[stray]))
@@ -152,7 +152,7 @@ def test_images_of_another_study_are_not_used(site_with: SiteWith) -> None:
 
 
 def test_interrupted_retrieval_uses_what_has_come(site_with: SiteWith) -> None:
-    """Of two earlier studies the first is here when the archive falls silent: it is compared with."""
+    """If the archive stops responding after the first of two earlier studies, that one is compared."""
     free = threading.Event()
     calls: list[int] = []
 
@@ -160,7 +160,7 @@ def test_interrupted_retrieval_uses_what_has_come(site_with: SiteWith) -> None:
         calls.append(1)
         if len(calls) > 1:
             free.wait(30)
-            archive.knows_us = False  # the one who asked has gone
+            archive.knows_us = False  # the requester has gone
 
     first, second = (film(f"HALF/{year}", StudyDate=f"{year}0101") for year in (2025, 2024))
     archive = FakeArchive(answers=[first, second], sends=[first], before_move=second_is_silent)
@@ -177,7 +177,7 @@ def test_interrupted_retrieval_uses_what_has_come(site_with: SiteWith) -> None:
 
 
 def test_archive_that_fails_again_and_again_is_left_alone(site_with: SiteWith) -> None:
-    """After some failures in a row no study waits for it, for a while."""
+    """After several failures in a row no study waits for the archive, for a while."""
     site = site_with(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     for number in range(4):
         site.queue(film(f"DEAD-{number}/now"))
@@ -190,7 +190,7 @@ def test_archive_that_fails_again_and_again_is_left_alone(site_with: SiteWith) -
 
 @pytest.mark.parametrize("changes", [{"PatientID": ""}, {"StudyDate": ""}])
 def test_study_that_names_nobody_asks_nobody(site_with: SiteWith, changes: dict[str, str]) -> None:
-    """Without a patient ID or a date there is no question; that is no failure."""
+    """Without a patient ID or a study date no query is sent; this is not a failure."""
     site = site_with(FakeArchive())
     job_id = site.queue(film("UNKNOWN/now", **changes))
     site.fetcher.run_once()
@@ -199,7 +199,7 @@ def test_study_that_names_nobody_asks_nobody(site_with: SiteWith, changes: dict[
 
 
 def test_late_result_does_not_disturb_a_job_that_has_gone_on(site_with: SiteWith) -> None:
-    """What ends after the deadline is told, and changes nothing of the job."""
+    """A result after the deadline is recorded, and does not change the job."""
     site = site_with(FakeArchive(), time_budget_s=0.2)
     job_id = site.queue(film("AFTER/now"))
     threading.Event().wait(0.25)

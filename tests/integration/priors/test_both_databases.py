@@ -1,4 +1,4 @@
-"""Searches on SQLite and PostgreSQL: found alike, and run by one process alone."""
+"""Prior searches on SQLite and PostgreSQL: the same results, each search run by only one process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRIOR = film("BOTH/before", StudyDate="20250101")
 
 @pytest.fixture
 def site(both_databases: Database, tmp_path: Path, free_port: int) -> Iterator[Site]:
-    """A site on either database, with an archive that has one earlier study and its report."""
+    """A site on either database, whose archive has one earlier study and its report."""
     archive = FakeArchive(answers=[PRIOR], sends=[PRIOR, report(PRIOR, "Clear.")], to=free_port)
     store = InstanceStore(tmp_path / "instances", 0)
     with archive.running() as settings, running_site(both_databases, store, settings, free_port) as running:
@@ -28,7 +28,7 @@ def site(both_databases: Database, tmp_path: Path, free_port: int) -> Iterator[S
 
 
 def test_earlier_study_is_found_and_used(site: Site) -> None:
-    """Search, retrieval, link, event and the job's release."""
+    """Search, retrieval, link, event and release of the job work."""
     job_id = site.queue(film("BOTH/now"))
     assert site.claim() == []
     site.fetcher.run_once()
@@ -40,7 +40,7 @@ def test_earlier_study_is_found_and_used(site: Site) -> None:
 
 
 def test_rejection_note_says_nothing_about_a_patient(site: Site) -> None:
-    """Neither the note of the study nor that of its earlier study, which came before their images."""
+    """Notes that came before the images, of the study and of its earlier study, do not set the patient."""
     now, other = film("BOTH/now"), {"PatientID": "OTHER", "PatientName": "ROE^RICHARD", "PatientSex": "M"}
     early = [note_of(one, "1.2.9", **other) for one in (now, PRIOR)]
     assert site.receive(*early) == [0, 0]
@@ -52,7 +52,7 @@ def test_rejection_note_says_nothing_about_a_patient(site: Site) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_rejected_earlier_image_is_not_compared_with(site: Site, *, after: bool) -> None:
-    """The archive still has it; its note came here before it, or after it."""
+    """An image that the archive still has is left out, whether its note came before or after it."""
     note, first = note_of(PRIOR, PRIOR.SOPInstanceUID), film("BOTH/first", StudyDate="20250601")
     if after:
         site.queue(first)
@@ -66,7 +66,7 @@ def test_rejected_earlier_image_is_not_compared_with(site: Site, *, after: bool)
 
 
 def test_two_processes_run_a_search_once(site: Site) -> None:
-    """Each search has one owner, whoever looks first."""
+    """Each search has one owner, whichever process looks first."""
     site.queue(film("BOTH/now"))
     other = PriorFetcher(site.database, site.store, site.settings, site.incoming, owner="other")
     assert (other.run_once(), site.fetcher.run_once()) == (1, 0)
@@ -77,7 +77,7 @@ def test_two_processes_run_a_search_once(site: Site) -> None:
 
 
 def test_each_revision_has_a_search_of_its_own(site: Site) -> None:
-    """A late image's draft is compared too; what is here is not fetched again."""
+    """The draft with a late image is compared too; what is here already is not fetched again."""
     first = site.queue(film("BOTH/now"))
     site.fetcher.run_once()
     second = site.queue(film("BOTH/now", 2))

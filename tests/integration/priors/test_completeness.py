@@ -1,4 +1,4 @@
-"""A study of which the archive holds more images waits for them, but never for ever."""
+"""A study of which the archive holds more images waits for them, but not indefinitely."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Keep = Callable[..., None]
 
 @dataclass(kw_only=True)
 class Ward:
-    """A store and a database, and an archive that is asked."""
+    """A store, a database and an archive to query."""
 
     database: Database
     store: InstanceStore
@@ -47,7 +47,7 @@ class Ward:
             intake.receive(read_stored(self.store.open(file.sha256)), file, "CR")
 
     def tick(self, *, after_s: float = 61.0) -> list[tuple[str, str | None]]:
-        """Complete what is due some seconds from now."""
+        """Complete what is due this many seconds from now."""
         with self.database.reading() as session:
             now = database_now(session) + timedelta(seconds=after_s)
         done = complete_due_studies(self.database, self.settings, self.store, now, archive=self.archive)
@@ -69,7 +69,7 @@ class Ward:
 
 @pytest.fixture
 def ward(database: Database, tmp_path: Path) -> Callable[[ArchiveSettings], Ward]:
-    """Make a ward whose archive is this one."""
+    """Make a ward with the given archive."""
 
     def make(archive: ArchiveSettings) -> Ward:
         settings = Settings(
@@ -92,7 +92,7 @@ def beside_orthanc(ward: Any, orthanc: Orthanc) -> Ward:
 
 
 def test_study_waits_for_what_orthanc_holds_more(beside_orthanc: Ward, archived: Keep) -> None:
-    """One of two images is here: the study stays RECEIVING, says why once, and goes on with the second."""
+    """With one of two images here, the study stays RECEIVING, says why once, and proceeds with the second."""
     frontal, lateral = film("COUNT-1/now"), film("COUNT-1/now", 2)
     archived(frontal, lateral)
     beside_orthanc.receive(frontal)
@@ -105,7 +105,7 @@ def test_study_waits_for_what_orthanc_holds_more(beside_orthanc: Ward, archived:
 
 
 def test_forced_study_says_what_the_archive_holds_more(beside_orthanc: Ward, archived: Keep) -> None:
-    """At force_at the study is drafted as incomplete."""
+    """At force_at the study is drafted as incomplete, with the number of missing images."""
     frontal, lateral = film("COUNT-2/now"), film("COUNT-2/now", 2)
     archived(frontal, lateral)
     beside_orthanc.receive(frontal)
@@ -116,7 +116,7 @@ def test_forced_study_says_what_the_archive_holds_more(beside_orthanc: Ward, arc
 
 
 def test_reports_in_the_archive_are_not_waited_for(beside_orthanc: Ward, archived: Keep) -> None:
-    """Only images that a rule may accept count: our own report in the archive does not."""
+    """Only images that a rule may accept count; our own report in the archive does not."""
     frontal = film("COUNT-3/now")
     archived(frontal, report(frontal, "Clear."))
     beside_orthanc.receive(frontal)
@@ -124,13 +124,13 @@ def test_reports_in_the_archive_are_not_waited_for(beside_orthanc: Ward, archive
 
 
 def test_study_that_the_archive_does_not_know_goes_on(beside_orthanc: Ward) -> None:
-    """A modality may send to us first."""
+    """A modality may send to us before it sends to the archive."""
     beside_orthanc.receive(film("COUNT-4/now"))
     assert [state for state, _ in beside_orthanc.tick()] == ["QUEUED"]
 
 
 def test_archive_that_is_down_holds_nothing_up(ward: Any) -> None:
-    """The study goes on, its history says that nobody was asked; after some failures nobody asks."""
+    """The study proceeds, and its history says that the archive could not be asked."""
     place = ward(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     reason = (
         "1 image(s) accepted by rule 'chest-body-part'; the archive could not be asked for more: "
@@ -142,14 +142,14 @@ def test_archive_that_is_down_holds_nothing_up(ward: Any) -> None:
 
 
 def test_skipped_study_asks_nobody(ward: Any) -> None:
-    """A hip is skipped, however many images of it there are."""
+    """A hip study is skipped, however many images the archive has."""
     place = ward(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     place.receive(film("COUNT-6/now", BodyPartExamined="HIP"))
     assert place.tick() == [("SKIPPED", "1 image(s) skipped by rule 'other-body-part'")]
 
 
 def test_image_of_a_class_that_is_not_taken_is_not_waited_for(ward: Any) -> None:
-    """What the listener would refuse will never come."""
+    """An object that the listener would refuse is not waited for."""
     frontal, other = film("COUNT-7/now"), film("COUNT-7/now", 2, SOPClassUID=BasicTextSRStorage)
     with FakeArchive(answers=[frontal, other]).running() as settings:
         place = ward(settings)
@@ -158,7 +158,7 @@ def test_image_of_a_class_that_is_not_taken_is_not_waited_for(ward: Any) -> None
 
 
 def test_wait_is_audited_as_a_query(ward: Any) -> None:
-    """Asking the archive about a patient's study leaves a trace."""
+    """The query about a patient's study is audited."""
     frontal, lateral = film("COUNT-8/now"), film("COUNT-8/now", 2)
     with FakeArchive(answers=[frontal, lateral]).running() as settings:
         place = ward(settings)

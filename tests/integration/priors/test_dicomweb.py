@@ -1,4 +1,4 @@
-"""Earlier studies over DICOMweb: from a real Orthanc, and from servers that misbehave."""
+"""Earlier studies over DICOMweb, from a real Orthanc and from misbehaving servers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def web(orthanc: Orthanc, site_with: Callable[..., Site]) -> Site:
 
 
 def test_two_newest_earlier_studies_are_fetched_over_dicomweb(web: Site, archived: Keep) -> None:
-    """QIDO finds and WADO brings what C-FIND and C-MOVE would: the images, the report, and no job."""
+    """QIDO and WADO yield what C-FIND and C-MOVE would: the images, the report, and no job."""
     old, middle, new = (
         film(f"WEB-1/{year}", StudyDate=f"{year}0101", StudyDescription="Thorax")
         for year in (2020, 2022, 2024)
@@ -61,7 +61,7 @@ def test_two_newest_earlier_studies_are_fetched_over_dicomweb(web: Site, archive
 
 
 def test_what_is_here_already_is_not_fetched_again(web: Site, archived: Keep) -> None:
-    """A second study of the patient adds no row and no file for the same earlier images."""
+    """A patient's second study adds no row and no file for the same earlier images."""
     archived(film("WEB-2/before", StudyDate="20250101"))
     web.queue(film("WEB-2/now"))
     web.fetcher.run_once()
@@ -73,14 +73,14 @@ def test_what_is_here_already_is_not_fetched_again(web: Site, archived: Keep) ->
 
 
 def test_patient_without_earlier_studies_over_dicomweb(web: Site) -> None:
-    """An empty answer is no failure."""
+    """An empty answer is not a failure."""
     job_id = web.queue(film("WEB-3/now"))
     web.fetcher.run_once()
     assert web.told(job_id)[-1] == "priors-none"
 
 
 def test_whole_study_is_listed_and_pulled(orthanc: Orthanc, archived: Keep) -> None:
-    """The client by itself: studies of a day, series, instances, and each file as the archive keeps it."""
+    """The client alone lists a day's studies, series and instances, and pulls each file unchanged."""
     images = [film("WEB-4/one", n, StudyDate="19990102") for n in (1, 2)]
     archived(*images)
     taken: list[bytes] = []
@@ -107,7 +107,7 @@ def test_whole_study_is_listed_and_pulled(orthanc: Orthanc, archived: Keep) -> N
 
 @dataclass(kw_only=True)
 class FakeServer:
-    """A DICOMweb server that answers as it is told: status, headers and body by the start of the path."""
+    """A DICOMweb server with a configured answer (status, headers, body) for each start of a path."""
 
     answers: dict[str, Callable[[BaseHTTPRequestHandler], None]]
     paths: list[str] = field(default_factory=list)
@@ -140,7 +140,7 @@ class FakeServer:
 
 
 def say(status: int, body: Any = b"", kind: str = "application/dicom+json") -> Callable[..., None]:
-    """Answer with a status and a body; what is no bytes is JSON."""
+    """Answer with a status and a body, which is encoded as JSON unless it is bytes."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -154,7 +154,7 @@ def say(status: int, body: Any = b"", kind: str = "application/dicom+json") -> C
 
 
 def dripping(handler: BaseHTTPRequestHandler) -> None:
-    """Answer with a body that never ends, byte by byte."""
+    """Answer with an endless body, byte by byte."""
     handler.send_response(200)
     handler.send_header("Content-Type", "application/dicom+json")
     handler.end_headers()
@@ -192,7 +192,7 @@ def element(vr: str, *values: Any) -> dict[str, Any]:
     ],
 )
 def test_dicomweb_servers_that_fail(answer: Callable[..., None], raised: type[AgentError]) -> None:
-    """A status or a body that is no answer ends the search by a code, within the time."""
+    """An error status or an unreadable body ends the search with a code, within the time limit."""
     started = time.monotonic()
     with FakeServer(answers={"studies": answer}).running() as settings, pytest.raises(raised) as caught:
         studies_of(settings, 1.5)
@@ -201,7 +201,7 @@ def test_dicomweb_servers_that_fail(answer: Callable[..., None], raised: type[Ag
 
 
 def test_server_that_is_not_there() -> None:
-    """A refused connection is an archive that cannot be reached."""
+    """A refused connection means that the archive is unavailable."""
     settings = ArchiveSettings(url=f"http://127.0.0.1:{free_ports(1)[0]}/x")
     with pytest.raises(ArchiveUnavailable):
         studies_of(settings)
@@ -210,13 +210,13 @@ def test_server_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("body", [[], {}, [3, None, "x"], [{"0020000D": 5}], [{"0020000D": {"Value": {}}}]])
 def test_answers_that_say_nothing_are_no_studies(body: Any) -> None:
-    """Rubbish in an answer is left out, and ends."""
+    """Malformed entries in an answer are ignored."""
     with FakeServer(answers={"studies": say(200, body)}).running() as settings:
         assert studies_of(settings) == []
 
 
 def test_values_of_any_kind_are_read_or_absent() -> None:
-    """A study that is described with rubbish is described by less."""
+    """Malformed values are treated as absent."""
     body = [
         {
             "0020000D": element("UI", "1.2.3\0"),
@@ -234,7 +234,7 @@ def test_values_of_any_kind_are_read_or_absent() -> None:
 
 
 def test_pages_are_followed_and_a_server_that_ignores_the_offset_ends() -> None:
-    """All pages count; one that repeats itself is the last; too many answers are a failure."""
+    """All pages count; a repeated page is the last one; too many answers are a failure."""
     pages = {0: ["1.1", "1.2"], 2: ["1.3"], 3: []}
 
     def paged(handler: BaseHTTPRequestHandler) -> None:
@@ -277,7 +277,7 @@ MULTIPART = 'multipart/related; type="application/dicom"; boundary=b'
 def test_retrievals_that_go_wrong(
     answer: Callable[..., None], raised: type[AgentError] | None, count: int
 ) -> None:
-    """What came whole is taken; a body that breaks off, is too long or of another type is a failure."""
+    """Complete objects are kept; a truncated, too long or wrongly typed body is a failure."""
     taken: list[bytearray] = []
     incoming = Incoming(ae_title="", take=taken.append, longest=100)
     with (
@@ -293,7 +293,7 @@ def test_retrievals_that_go_wrong(
 
 
 def test_damaged_objects_of_an_archive_are_no_priors(site_with: Callable[..., Site]) -> None:
-    """Bytes that are no DICOM file are quarantined or left out, and the search says that nothing came."""
+    """Bytes that are not a DICOM file are quarantined or ignored, and the search says that none came."""
     study, series = "1.2.3", "1.2.3.4"
     answers = {
         "wado": say(200, b"--b\r\n\r\nNOT DICOM\r\n--b--\r\n", MULTIPART),

@@ -1,4 +1,4 @@
-"""Earlier studies from a real Orthanc: found, sent, compared with, and nothing triggered by them."""
+"""Earlier studies from a real Orthanc: found, sent and compared, without triggering anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Keep = Callable[..., None]
 
 
 def test_two_newest_earlier_studies_are_fetched_and_compared_with(site: Site, archived: Keep) -> None:
-    """Of three the newest two come, with the report of one; the draft waits for them and names them."""
+    """The two newest of three come, with one report; the draft waits for them and names them."""
     old, middle, new = (
         film(f"ORTHANC-1/{year}", StudyDate=f"{year}0101", StudyDescription="Thorax")
         for year in (2020, 2022, 2024)
@@ -58,7 +58,7 @@ def test_two_newest_earlier_studies_are_fetched_and_compared_with(site: Site, ar
 
 
 def test_documents_name_the_earlier_study_and_pass_the_gate(site: Site, archived: Keep) -> None:
-    """Sections of their own, other evidence, and no word of it among the draft's own findings."""
+    """Earlier studies have sections and evidence of their own, and are not among the draft's own findings."""
     prior = film("ORTHANC-2/before", StudyDate="20250101")
     archived(prior, report(prior, "Large right effusion."))
     site.queue(film("ORTHANC-2/now"))
@@ -106,7 +106,7 @@ def test_documents_name_the_earlier_study_and_pass_the_gate(site: Site, archived
 
 
 def test_patient_without_earlier_studies_is_drafted_at_once(site: Site, archived: Keep) -> None:
-    """Nothing found is no failure: no flag, no wait."""
+    """Finding nothing is not a failure: no flag, no wait."""
     archived(film("ORTHANC-3-SOMEBODY-ELSE/before", StudyDate="20250101"))
     job_id = site.queue(film("ORTHANC-3/now"))
     site.fetcher.run_once()
@@ -118,7 +118,7 @@ def test_patient_without_earlier_studies_is_drafted_at_once(site: Site, archived
 
 
 def test_prior_that_is_sent_for_real_later_makes_a_job(site: Site, archived: Keep) -> None:
-    """What was fetched to compare with and is then auto-routed is drafted like any other study."""
+    """A study that was fetched for comparison and is then auto-routed is drafted like any other."""
     prior = film("ORTHANC-4/before", StudyDate="20250101")
     archived(prior)
     site.queue(film("ORTHANC-4/now"))
@@ -133,7 +133,7 @@ def test_prior_that_is_sent_for_real_later_makes_a_job(site: Site, archived: Kee
 
 
 def test_study_that_was_drafted_here_is_not_touched_by_its_copy(site: Site, archived: Keep) -> None:
-    """A study received for real is compared with as it is, without being sent again; its report is ours."""
+    """A study received for drafting is compared as it is, without another transfer, with our own report."""
     prior = film("ORTHANC-5/before", StudyDate="20250101")
     archived(prior)
     first = site.queue(prior)
@@ -165,7 +165,7 @@ def test_study_that_was_drafted_here_is_not_touched_by_its_copy(site: Site, arch
 
 
 def test_late_and_repeated_prior_triggers_nothing(site: Site, archived: Keep) -> None:
-    """What the archive sends after the deadline, or twice, is an earlier study still."""
+    """An earlier study that is sent late or twice is still only an earlier study."""
     prior = film("ORTHANC-6/before", StudyDate="20250101")
     assert site.receive(prior, report(prior, "Clear."), prior, called=PRIORS) == [0, 0, 0]
     assert site.counts() == {"studies": 1, "jobs": 0, "listings": 0}
@@ -173,12 +173,12 @@ def test_late_and_repeated_prior_triggers_nothing(site: Site, archived: Keep) ->
 
 
 def test_report_classes_are_offered_to_earlier_studies_only(site: Site) -> None:
-    """A report that auto-routing sends to us finds no context: it would be our own."""
+    """A report auto-routed to us is given no presentation context, as it would be our own."""
     assert site.receive(report(film("ORTHANC-7/before"), "Clear."))[0] is None
 
 
 def test_running_fetcher_lets_the_job_go_on(site: Site, archived: Keep) -> None:
-    """The thread finds the search by itself, and ends in order."""
+    """The fetcher's thread finds the search by itself, and stops cleanly."""
     archived(film("ORTHANC-8/before", StudyDate="20250101"))
     site.fetcher.start()
     job_id = site.queue(film("ORTHANC-8/now"))

@@ -1,4 +1,4 @@
-"""What we ask an archive, and what its answers are worth."""
+"""Our queries to an archive, and how its answers are treated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_answer_is_kept_for_who_asked() -> None:
-    """The association's own thread leaves an answer where it is, however late the pause of it comes."""
+    """The association's own thread does not remove an answer from the queue."""
     answer = C_FIND()
     answer.MessageIDBeingRespondedTo, answer.Status = 1, 0xFF00
     with FakeArchive().running() as settings, associated(settings, [FIND]) as association:
@@ -27,7 +27,7 @@ def test_answer_is_kept_for_who_asked() -> None:
 
 
 def test_answers_are_cut_to_plain_values() -> None:
-    """Names of series and instances as they are; a count that is no number is unknown."""
+    """Series and instances keep their UIDs; an absent count is unknown."""
     image = film("QUERY/1")
     with FakeArchive(answers=[image]).running() as settings, open_archive(settings, 20) as archive:
         found = archive.study(image.StudyInstanceUID)
@@ -40,7 +40,7 @@ def test_answers_are_cut_to_plain_values() -> None:
 
 
 def test_flood_of_answers_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive that answers without end is refused."""
+    """An archive that gives too many answers is refused."""
     monkeypatch.setattr("agent.network.query_scu.MOST_ANSWERS", 5)
     answers = [film(f"FLOOD/{number}") for number in range(10)]
     with (
@@ -52,7 +52,7 @@ def test_flood_of_answers_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_archive_without_query_or_retrieval_is_refused() -> None:
-    """An application that offers neither is told by its code."""
+    """An application that offers neither is reported."""
     with (
         FakeArchive().running(offers=False) as settings,
         pytest.raises(ArchiveRefused, match="offers no query"),
