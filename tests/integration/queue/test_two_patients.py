@@ -1,7 +1,7 @@
 """Two patients under one Study Instance UID, with a real listener, worker, deliverer and PACS.
 
-Whatever an operator does, nothing is drafted or sent; the cure at its source ends in one draft of the right
-patient.
+Whatever an operator does, nothing is drafted or sent; a correction at the source leads to one draft of the
+right patient.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ BETA: dict[str, object] = {"PatientID": "PB", "PatientName": "Beta^B", "Accessio
 
 
 class Hospital:
-    """A modality, the agent's parts, a RIS, and a PACS that keeps what it is sent."""
+    """A modality, the agent's components, a RIS, and a PACS that keeps what it is sent."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
@@ -68,7 +68,7 @@ class Hospital:
         self.port = self.listener.start()
 
     def close(self) -> None:
-        """Stop what listens."""
+        """Stop the listener and the PACS."""
         self.listener.stop(2)
         self.pacs.stop()
 
@@ -84,15 +84,15 @@ class Hospital:
         association.release()
 
     def run(self, *arguments: str) -> Result:
-        """Give a command."""
+        """Run a command."""
         return CliRunner().invoke(app, [*arguments, "--config", str(self.config)])
 
     def tell(self, message: bytes) -> None:
-        """Receive a message of the RIS."""
+        """Receive a message from the RIS."""
         Inbox(self.database, self.settings.hl7).take(message, "127.0.0.1")
 
     def settle(self) -> None:
-        """Let the quiet time pass, and every part do what it finds to do."""
+        """Let the quiet time pass, and run every component until nothing is left to do."""
         with self.database.transaction() as session:
             passed = database_now(session) - timedelta(seconds=1)
             session.execute(update(Job).values(due_at=passed, run_after=passed))
@@ -110,7 +110,7 @@ class Hospital:
         return [str(one.PatientID) for one in read]
 
     def all(self, column: Any) -> list[Any]:
-        """The values of a column, by their row's number."""
+        """The values of a column, in row order."""
         with self.database.reading() as session:
             return list(session.scalars(select(column).order_by(column.class_.id)))
 
@@ -129,7 +129,7 @@ def hospital(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 Act = Callable[[Hospital], object]
-# Everything that a person, a RIS or a sender may do to the study, short of correcting it.
+# Everything that an operator, a RIS or a sender may do to the study, short of correcting it.
 ACTS: dict[str, Act] = {
     "dead retry --all": lambda site: site.run("dead", "retry", "--all"),
     "dead retry by code": lambda site: site.run("dead", "retry", "--all", "--code", "patient-conflict"),
@@ -155,7 +155,7 @@ ACTS: dict[str, Act] = {
 
 
 def test_two_patients_in_one_study_are_never_drafted_whatever_an_operator_does(hospital: Hospital) -> None:
-    """Each act in turn: no draft, nothing in the PACS; the commands say why and what to do."""
+    """After each act there is no draft and nothing in the PACS; the commands say why and what to do."""
     for name, act in ACTS.items():
         act(hospital)
         hospital.settle()
@@ -171,24 +171,24 @@ def test_two_patients_in_one_study_are_never_drafted_whatever_an_operator_does(h
 
 
 def corrected(site: Hospital) -> None:
-    """The film of the other patient comes again under its UID, as the right patient's."""
+    """Send the other patient's film again under the same UID, now as the right patient's."""
     site.send(image(1, 2, **ALPHA))
 
 
 def rejected(site: Hospital) -> None:
-    """The archive takes the other patient's film back (IOCM: wrong worklist entry)."""
+    """Reject the other patient's film, as the archive does (IOCM: wrong worklist entry)."""
     site.send(rejection("113038", "1.2.3.1.1.2"))
 
 
 def decided(site: Hospital) -> None:
-    """An operator says whose study it is."""
+    """Decide as an operator whose study it is."""
     result = site.run("study", "resolve", UID, "--patient-of", "1.2.3.1.1.1", "--reason", "worklist mix-up")
     assert result.exit_code == 0, result.output
 
 
 @pytest.mark.parametrize("cure", [corrected, rejected, decided])
 def test_two_patients_in_one_study_are_one_draft_after_the_cure(hospital: Hospital, cure: Act) -> None:
-    """Exactly one draft, both documents under the right patient; a further retry sends nothing more."""
+    """There is exactly one draft, both documents are the right patient's; another retry sends nothing."""
     hospital.run("dead", "retry", "--all")
     hospital.settle()
     cure(hospital)
@@ -202,7 +202,7 @@ def test_two_patients_in_one_study_are_one_draft_after_the_cure(hospital: Hospit
 def test_rejected_film_of_a_delivered_draft_is_taken_back_over_the_network(
     database: Database, tmp_path: Path
 ) -> None:
-    """C-STORE of the note: the PACS gets the rejected revision; 113039 changes nothing."""
+    """After the note's C-STORE the PACS gets the rejected revision; 113039 changes nothing."""
     site = Hospital(database, tmp_path)
     try:
         site.send(image(1, 1, **ALPHA))
