@@ -1,4 +1,4 @@
-"""The gate on both kinds of database: its locks do not wait for each other."""
+"""The gate on both kinds of database: its locks do not block each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_gate_opens_with_the_correction_alone(both_databases: Database, tmp_path: Path) -> None:
-    """A retry of a study with two patients is refused; the corrected image brings it into the queue."""
+    """A retry of a study with two patients is refused; the corrected image queues it."""
     store = InstanceStore(tmp_path / "instances", 0)
     house = House(database=both_databases, store=store, intake=Intake(both_databases, Settings().studies))
 

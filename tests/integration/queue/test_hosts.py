@@ -43,7 +43,7 @@ pytestmark = pytest.mark.integration
 
 # TEST-NET-2, which no real network should use (RFC 5737).
 NETWORK = "198.51.100."
-# A cable's addresses are used once: what a pulled cable leaves behind may hold them for minutes.
+# A cable's addresses are used once: a pulled cable's connections may hold them for minutes.
 _cables = itertools.count()
 
 
@@ -91,7 +91,7 @@ class Host:
         _ip("link", "set", self.cable, "down")
 
     def plug_in(self) -> None:
-        """Put it back."""
+        """Plug the cable in again."""
         _ip("link", "set", self.cable, "up")
 
 
@@ -123,7 +123,7 @@ def hosts() -> Iterator[list[Host]]:
         yield made
     finally:
         for host in made:
-            # The cable first: with its namespace it would go later, and the next test find its address.
+            # The cable first: with its namespace it goes late, and the next test would find its address.
             with suppress(subprocess.CalledProcessError):
                 _ip("link", "del", host.cable)
             with suppress(subprocess.CalledProcessError):
@@ -132,7 +132,7 @@ def hosts() -> Iterator[list[Host]]:
 
 @contextmanager
 def relayed(addresses: list[str], port: int) -> Iterator[None]:
-    """Let the hosts reach the server: it listens on loopback alone."""
+    """Let the hosts reach the server, which listens on loopback only."""
     stop = threading.Event()
     listeners = []
     for address in addresses:
@@ -186,12 +186,12 @@ def database(postgres: PostgresServer, postgres_template: str) -> Iterator[Datab
 
 
 def url_for(host: Host, database: Database) -> str:
-    """The database's URL as this host has it."""
+    """The database's URL for this host."""
     return database.engine.url.set(host=host.gateway).render_as_string(hide_password=False)
 
 
 def test_hosts_share_the_queue(database: Database, hosts: list[Host]) -> None:
-    """Three machines on thirty jobs: each once; the history names the machine."""
+    """Three machines finish thirty jobs, each once, and the history names the machine."""
     fill(database, 30)
     port = database.engine.url.port
     assert port is not None
@@ -213,7 +213,7 @@ def test_hosts_share_the_queue(database: Database, hosts: list[Host]) -> None:
 
 
 def test_host_that_is_cut_off_loses_its_jobs_and_its_results(database: Database, hosts: list[Host]) -> None:
-    """The cable is pulled with jobs in hand: another host finishes them, and the late results are refused."""
+    """If a host is cut off with jobs in hand, another finishes them, and its late results are refused."""
     fill(database, 3)
     port = database.engine.url.port
     assert port is not None

@@ -34,7 +34,7 @@ def add(database: Database, number: int, *, priority: int = 50, state: JobState 
 
 
 def job_of(database: Database, job_id: int) -> Job:
-    """A job as it is now."""
+    """The current row of a job."""
     with database.transaction() as session:
         return session.get_one(Job, job_id)
 
@@ -46,7 +46,7 @@ def shift(database: Database, **values: object) -> None:
 
 
 def test_enqueue_twice_is_one_job(both_databases: Database) -> None:
-    """The idempotency key makes a second enqueue nothing, and the transaction goes on."""
+    """The idempotency key turns a second enqueue into a no-op, and the transaction continues."""
     add(both_databases, 1, state=JobState.RECEIVING)
     with both_databases.transaction() as session:
         study = session.scalars(select(Study)).one()
@@ -58,7 +58,7 @@ def test_enqueue_twice_is_one_job(both_databases: Database) -> None:
 
 
 def test_claim_leases_urgent_then_oldest(both_databases: Database) -> None:
-    """Priority first, then age; a claim has a token, an owner and counts the attempt."""
+    """Priority comes first, then age; a claim has a token and an owner, and counts as an attempt."""
     first, second, stat = (add(both_databases, n, priority=p) for n, p in ((1, 50), (2, 50), (3, 0)))
     claims = jobs.claim(both_databases, "w", 60, 2)
     assert [claim.job_id for claim in claims] == [stat, first]
@@ -78,7 +78,7 @@ def test_claim_leaves_what_is_not_due(both_databases: Database) -> None:
 
 
 def test_heartbeat_prolongs_and_reports_what_is_lost(both_databases: Database) -> None:
-    """A lease that another owner has is named, and stays the other owner's."""
+    """A lease that another owner has taken is reported as lost, and stays with that owner."""
     add(both_databases, 1)
     add(both_databases, 2)
     mine = jobs.claim(both_databases, "w1", 1, 2)
@@ -95,7 +95,7 @@ def test_heartbeat_prolongs_and_reports_what_is_lost(both_databases: Database) -
 
 
 def test_finish_with_a_stale_token_changes_nothing(both_databases: Database) -> None:
-    """Fencing: the worker that lost its lease cannot finish, even if it is the first to try."""
+    """Fencing: a worker that lost its lease cannot finish, even if it is the first to try."""
     add(both_databases, 1)
     (stale,) = jobs.claim(both_databases, "w1", 60, 1)
     expire(both_databases)
@@ -113,7 +113,7 @@ def test_finish_with_a_stale_token_changes_nothing(both_databases: Database) -> 
 
 
 def test_finish_twice_is_refused(both_databases: Database) -> None:
-    """One claim ends once."""
+    """A claim can be finished only once."""
     add(both_databases, 1)
     (claim,) = jobs.claim(both_databases, "w", 60, 1)
     with both_databases.transaction() as session:
@@ -123,7 +123,7 @@ def test_finish_twice_is_refused(both_databases: Database) -> None:
 
 
 def test_fail_for_good_is_failed(both_databases: Database) -> None:
-    """What trying again cannot mend is FAILED at the first attempt, with its code and reason."""
+    """An error that a retry cannot remedy makes the job FAILED at the first attempt, with code and reason."""
     add(both_databases, 1)
     (claim,) = jobs.claim(both_databases, "w", 60, 1)
     assert jobs.fail(both_databases, claim, NEVER, POLICY, chance=Random(1)) is JobState.FAILED
@@ -132,7 +132,7 @@ def test_fail_for_good_is_failed(both_databases: Database) -> None:
 
 
 def test_fail_retryable_waits_then_dies(both_databases: Database) -> None:
-    """Each failure waits longer at most; the last attempt's failure is DEAD."""
+    """A retryable failure queues the job again; at the last attempt the job is DEAD."""
     job_id = add(both_databases, 1)
     for expected in (JobState.QUEUED, JobState.QUEUED, JobState.DEAD):
         shift(both_databases, run_after=Job.created_at)
@@ -143,7 +143,7 @@ def test_fail_retryable_waits_then_dies(both_databases: Database) -> None:
 
 
 def test_poison_study_that_kills_its_workers_dies(both_databases: Database) -> None:
-    """An expired lease counts as an attempt, though nobody was left to report it."""
+    """An expired lease counts as an attempt, although no worker was left to report it."""
     job_id = add(both_databases, 1)
     for _ in range(3):
         shift(both_databases, run_after=Job.created_at)
@@ -156,14 +156,14 @@ def test_poison_study_that_kills_its_workers_dies(both_databases: Database) -> N
 
 
 def test_reclaim_leaves_living_leases(both_databases: Database) -> None:
-    """Only what has run out is taken back."""
+    """Only expired leases are taken back."""
     add(both_databases, 1)
     jobs.claim(both_databases, "w", 60, 1)
     assert jobs.reclaim_expired(both_databases, POLICY, chance=Random(1)) == 0
 
 
 def test_release_gives_back_without_an_attempt(both_databases: Database) -> None:
-    """A worker that shuts down in order costs the study nothing."""
+    """A worker that shuts down cleanly costs the study no attempt."""
     job_id = add(both_databases, 1)
     claims = jobs.claim(both_databases, "w", 60, 1)
     assert jobs.release(both_databases, claims, actor="w") == 1
@@ -172,7 +172,7 @@ def test_release_gives_back_without_an_attempt(both_databases: Database) -> None
 
 
 def test_every_step_is_in_the_history(both_databases: Database) -> None:
-    """The events are the whole life of a job, with who did it and why."""
+    """The events are the whole history of a job, with actor and reason code."""
     add(both_databases, 1)
     (claim,) = jobs.claim(both_databases, "w", 60, 1)
     jobs.fail(both_databases, claim, NEVER, POLICY, chance=Random(1), actor="w")
@@ -191,7 +191,7 @@ def test_every_step_is_in_the_history(both_databases: Database) -> None:
 
 
 def test_move_refuses_an_impossible_step(both_databases: Database) -> None:
-    """A job cannot leave DELIVERED, and the refusal writes nothing."""
+    """A queued job cannot become DELIVERED directly, and the refusal writes nothing."""
     job_id = add(both_databases, 1)
     with pytest.raises(InvalidTransition), both_databases.transaction() as session:
         move(session, session.get_one(Job, job_id), JobState.DELIVERED, now=database_now(session))
@@ -199,7 +199,7 @@ def test_move_refuses_an_impossible_step(both_databases: Database) -> None:
 
 
 def test_delivery_roll_up_needs_every_destination(both_databases: Database) -> None:
-    """DELIVERING with the first, DELIVERED with the last."""
+    """The job is DELIVERING after the first destination and DELIVERED after the last."""
     job_id = drafted(both_databases, 1, ("a", "b"))
     (first,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert first.content == b"bytes"
@@ -212,7 +212,7 @@ def test_delivery_roll_up_needs_every_destination(both_databases: Database) -> N
 
 
 def test_delivery_to_the_last_destination_measures_the_wait(both_databases: Database) -> None:
-    """From the last image to the draft, and on until every destination has it; before that it is unknown."""
+    """The time from the last image until every destination has the draft; unknown before that."""
     drafted(both_databases, 1, ("a", "b"))
     for name, known in (("a", False), ("b", True)):
         (claim,) = deliveries.claim(both_databases, "d", name, 60, 9)
@@ -225,7 +225,7 @@ def test_delivery_to_the_last_destination_measures_the_wait(both_databases: Data
 
 
 def test_delivery_finishes_are_fenced(both_databases: Database) -> None:
-    """A second end of one claim is refused."""
+    """A claim that has ended cannot end a second time."""
     drafted(both_databases, 1)
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     deliveries.stored(both_databases, claim)
@@ -236,7 +236,7 @@ def test_delivery_finishes_are_fenced(both_databases: Database) -> None:
 
 
 def test_delivery_fails_until_the_time_to_give_up(both_databases: Database) -> None:
-    """A retry that would come too late is none: DEAD, and the job with it."""
+    """A delivery whose next retry would come too late is DEAD, and so is its job."""
     job_id = drafted(both_databases, 1)
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert deliveries.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) == "PENDING"
@@ -250,7 +250,7 @@ def test_delivery_fails_until_the_time_to_give_up(both_databases: Database) -> N
 
 
 def test_delivery_postponed_costs_no_attempt(both_databases: Database) -> None:
-    """What was not tried is as it was."""
+    """A postponed delivery counts no attempt."""
     drafted(both_databases, 1)
     claims = deliveries.claim(both_databases, "d", "a", 60, 9)
     deliveries.postpone(both_databases, claims, 0.0, AGAIN)
@@ -260,7 +260,7 @@ def test_delivery_postponed_costs_no_attempt(both_databases: Database) -> None:
 
 
 def test_delivery_heartbeat_and_reclaim(both_databases: Database) -> None:
-    """A living lease is prolonged, a dead one taken back with its attempt counted."""
+    """A live lease is renewed; an expired one is taken back, and its attempt counts."""
     drafted(both_databases, 1)
     claims = deliveries.claim(both_databases, "d", "a", 60, 9)
     assert deliveries.heartbeat(both_databases, claims, 60) == frozenset()
@@ -274,7 +274,7 @@ def test_delivery_heartbeat_and_reclaim(both_databases: Database) -> None:
 
 
 def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> None:
-    """A job with a draft is not drafted again: its documents are sent again."""
+    """A job with a draft is not drafted again; its documents are sent again."""
     job_id = drafted(both_databases, 1)
     (claim,) = deliveries.claim(both_databases, "d", "a", 60, 9)
     deliveries.fail(both_databases, claim, NEVER, POLICY, chance=Random(1))
@@ -294,7 +294,7 @@ def test_operator_retry_revives_dead_deliveries(both_databases: Database) -> Non
 def test_operator_refuses_what_makes_no_sense(
     both_databases: Database, act: Callable[[Database, int], object]
 ) -> None:
-    """Retrying what runs, or touching what is not there, says so."""
+    """Retrying an unfinished job or changing a missing one is refused."""
     job_id = add(both_databases, 1)
     with pytest.raises(InvalidTransition):
         act(both_databases, job_id)

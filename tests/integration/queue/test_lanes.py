@@ -45,7 +45,7 @@ def drain(database: Database, room: int, weights: dict[str, float] | None = None
 
 @pytest.mark.parametrize("room", [1, 4, 50])
 def test_claim_serves_the_lanes_in_order(both_databases: Database, room: int) -> None:
-    """STAT, routine, shadow, backfill: in whatever order they came, and however many are taken at once."""
+    """STAT, routine, shadow, backfill: in any order of arrival, and with any number claimed at once."""
     for lane in reversed(Lane):
         fill(both_databases, lane, "north", 3, priority=0 if lane is Lane.STAT else 50)
         fill(both_databases, lane, "south", 2, priority=0 if lane is Lane.STAT else 50)
@@ -55,7 +55,7 @@ def test_claim_serves_the_lanes_in_order(both_databases: Database, room: int) ->
 
 @pytest.mark.parametrize("room", [1, 5])
 def test_claim_lets_sites_take_turns(both_databases: Database, room: int) -> None:
-    """A site with few studies is not behind the hundreds of another; each site's own are drafted in order."""
+    """A site with few studies does not wait for hundreds of another's; each site's own stay in order."""
     large = fill(both_databases, Lane.ROUTINE, "large", 40)
     small = fill(both_databases, Lane.ROUTINE, "small", 5)
     claims = drain(both_databases, room)
@@ -66,7 +66,7 @@ def test_claim_lets_sites_take_turns(both_databases: Database, room: int) -> Non
 
 
 def test_claim_divides_by_weight(both_databases: Database) -> None:
-    """A site of weight 3 gets three drafts for one of the others, over claims of any size."""
+    """A site of weight 3 gets three drafts for each one of the others, with claims of any size."""
     for site in ("a", "b", ""):
         fill(both_databases, Lane.BACKFILL, site, 30)
     claims = []
@@ -79,14 +79,14 @@ def test_claim_divides_by_weight(both_databases: Database) -> None:
 
 
 def test_claim_keeps_a_priority_before_the_turns(both_databases: Database) -> None:
-    """Within a lane a smaller priority goes first, whichever site it is of."""
+    """Within a lane a smaller priority number goes first, from whichever site."""
     fill(both_databases, Lane.ROUTINE, "a", 3)
     urgent = fill(both_databases, Lane.ROUTINE, "b", 3, priority=10)
     assert [claim.job_id for claim in jobs.claim(both_databases, "w", 60, 4)][:3] == urgent
 
 
 def test_prioritised_backfill_goes_first(both_databases: Database) -> None:
-    """A person who asks for an archived study as STAT does not wait for the archive."""
+    """An archived study that a person asks for as STAT goes before routine studies."""
     fill(both_databases, Lane.ROUTINE, "", 2)
     wanted = fill(both_databases, Lane.BACKFILL, "", 3)[2]
     operator.prioritise(both_databases, wanted, 0)
@@ -95,7 +95,7 @@ def test_prioritised_backfill_goes_first(both_databases: Database) -> None:
 
 
 def test_claim_by_many_claimers_takes_each_job_once(both_databases: Database) -> None:
-    """Claimers at the same time, over lanes and sites: each job is claimed exactly once, none is left."""
+    """Concurrent claimers, over lanes and sites, claim each job exactly once and leave none."""
     expected = [
         job
         for lane in (Lane.ROUTINE, Lane.BACKFILL)
@@ -105,7 +105,7 @@ def test_claim_by_many_claimers_takes_each_job_once(both_databases: Database) ->
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: drain(both_databases, 2), range(6)))
     claimed = sorted(claim.job_id for claims in found for claim in claims)
-    # A claimer that found every row locked stops early; whoever comes next takes them.
+    # A claimer that found every row locked stops early; a later claim takes those rows.
     claimed += [claim.job_id for claim in drain(both_databases, 9)]
     assert sorted(claimed) == sorted(expected)
     with both_databases.reading() as session:
@@ -113,7 +113,7 @@ def test_claim_by_many_claimers_takes_each_job_once(both_databases: Database) ->
 
 
 def test_claim_leaves_places_free_for_jobs_that_do_not_yield(both_databases: Database) -> None:
-    """With room for one old or shadowed study, other places stay empty; urgent jobs may have them all."""
+    """Backfill and shadow studies get only the room left for them; urgent jobs may have it all."""
     for lane in (Lane.BACKFILL, Lane.SHADOW, Lane.BACKFILL, Lane.ROUTINE):
         for site in ("north", "south") if lane is Lane.BACKFILL else ("north",):
             fill(both_databases, lane, site, 1)

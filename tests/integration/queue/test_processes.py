@@ -1,4 +1,4 @@
-"""Several workers on one queue, as processes: each job once, whoever dies, hangs or wakes up too late."""
+"""Several worker processes on one queue finish each job once, even if one dies, hangs or resumes too late."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.integration
 def test_processes_share_the_queue_and_finish_each_job_once(
     both_databases: Database, database_url: str
 ) -> None:
-    """Three processes on sixty jobs: nothing twice, nothing left, no error."""
+    """Three processes finish sixty jobs: none twice, none left, no error."""
     fill(both_databases, 60)
     with started(database_url, "a") as a, started(database_url, "b") as b, started(database_url, "c") as c:
         outputs = [ended(process) for process in (a, b, c)]
@@ -44,7 +44,7 @@ def test_processes_share_the_queue_and_finish_each_job_once(
 
 
 def test_process_killed_with_its_jobs_is_replaced(both_databases: Database, database_url: str) -> None:
-    """`kill -9` in the middle: the leases run out, and another process finishes the same jobs once."""
+    """After `kill -9` the leases expire, and another process finishes the same jobs once."""
     fill(both_databases, 3)
     with started(database_url, "doomed", "hold") as doomed:
         assert line_of(doomed) == "3"
@@ -60,7 +60,7 @@ def test_process_killed_with_its_jobs_is_replaced(both_databases: Database, data
 
 
 def test_process_that_wakes_up_too_late_writes_nothing(both_databases: Database, database_url: str) -> None:
-    """A worker is paused until its lease has run out and another one is done: its result is refused."""
+    """A worker paused until its lease has expired and another has finished has its result refused."""
     fill(both_databases, 1)
     with started(database_url, "paused", "hold") as paused:
         assert line_of(paused) == "1"
@@ -76,7 +76,7 @@ def test_process_that_wakes_up_too_late_writes_nothing(both_databases: Database,
 
 
 def test_process_that_is_blocked_keeps_its_job(both_databases: Database, database_url: str) -> None:
-    """A call that is longer than the lease loses nothing: a thread of its own renews the lease."""
+    """A call that outlasts the lease loses nothing, as a separate thread renews the lease."""
     fill(both_databases, 1)
     with started(database_url, "blocked", "block", renew_s=0.2) as blocked:
         assert line_of(blocked) == "1"
@@ -89,7 +89,7 @@ def test_process_that_is_blocked_keeps_its_job(both_databases: Database, databas
 
 
 def test_study_that_kills_its_processes_dies(both_databases: Database, database_url: str) -> None:
-    """Three workers die of it one after the other; it is DEAD, and the next worker goes on with the rest."""
+    """After killing three workers in turn the study is DEAD, and the next worker continues with the rest."""
     fill(both_databases, 1, priority=0)
     for number in range(3):
         with started(database_url, f"victim{number}", "poison") as victim:
@@ -105,7 +105,7 @@ def test_study_that_kills_its_processes_dies(both_databases: Database, database_
 
 
 def test_processes_take_urgent_jobs_first(both_databases: Database, database_url: str) -> None:
-    """Whoever asks, a STAT study is taken before every routine one that could be taken instead."""
+    """A STAT study is taken before every routine one, whichever process claims."""
     fill(both_databases, 8)
     fill(both_databases, 4, priority=0)
     with started(database_url, "a", limit=1) as a, started(database_url, "b", limit=1) as b:

@@ -1,4 +1,4 @@
-"""LISTEN/NOTIFY on a real PostgreSQL: work is taken long before the next poll. SQLite polls, and no more."""
+"""LISTEN/NOTIFY on a real PostgreSQL: work is taken long before the next poll. SQLite is only polled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.queue_rows import drafted, enter
 
 pytestmark = pytest.mark.integration
 
-# Nothing here waits for this: a test that needs a poll would run into its own time limit.
+# Nothing here waits for this: a test that needs a poll would exceed its own time limit.
 POLL_S = 3600.0
 PATIENCE_S = 120.0
 
@@ -36,10 +36,10 @@ def database(postgres: PostgresServer, postgres_template: str) -> Iterator[Datab
 
 
 def test_waker_hears_what_is_committed_and_nothing_else(database: Database) -> None:
-    """A transaction that is taken back wakes nobody; one that is committed wakes, once it is."""
+    """A transaction wakes the listener when it is committed, and not if it is rolled back."""
     heard = threading.Event()
     with Waker(database, JOBS, heard.set):
-        # The first call says that it listens now.
+        # The first call says that the waker now listens.
         assert heard.wait(PATIENCE_S)
         heard.clear()
         with database.transaction() as session:
@@ -54,7 +54,7 @@ def test_waker_hears_what_is_committed_and_nothing_else(database: Database) -> N
 def test_waker_survives_the_loss_of_its_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server ends the connection: it listens again, and wakes for what it may have missed."""
+    """After the server ends the connection the waker listens again, and wakes for what it may have missed."""
     monkeypatch.setattr("agent.database.wakeup.AGAIN_AFTER_S", 0.05)
     heard = threading.Event()
     with Waker(database, JOBS, heard.set):
@@ -69,7 +69,7 @@ def test_waker_survives_the_loss_of_its_connection(
 
 
 def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
-    """An idle prefetcher that looked a moment ago and would look again in an hour takes the job now."""
+    """An idle prefetcher whose next poll is in an hour takes a new job at once."""
     looked, taken, stop = threading.Event(), threading.Event(), threading.Event()
 
     def claim(room: int, _yielding: int) -> list[jobs.Claim]:
@@ -96,7 +96,7 @@ def test_job_is_taken_long_before_the_next_poll(database: Database) -> None:
 
 
 class Pacs:
-    """A destination that takes everything."""
+    """A destination that accepts everything."""
 
     def __init__(self) -> None:
         self.has_it = threading.Event()
@@ -112,12 +112,12 @@ class Pacs:
         return self._connect()
 
     def store(self, _claim: DeliveryClaim) -> None:
-        """Take a document."""
+        """Accept a document."""
         self.has_it.set()
 
 
 def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
-    """A deliverer that found nothing a moment ago sends what comes into the outbox now."""
+    """A deliverer whose next poll is in an hour sends a new document at once."""
     settings = Settings(
         destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
         delivery=DeliverySettings(poll_s=POLL_S),
@@ -133,7 +133,7 @@ def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
 
 
 def test_sqlite_has_no_listener(database: Database, tmp_path: Path) -> None:
-    """The embedded database cannot notify: nobody listens, no thread is there, and nothing breaks."""
+    """SQLite has no notifications: there is no listener and no thread, and nothing fails."""
 
     def listeners() -> int:
         return sum(thread.name == "wakeup" for thread in threading.enumerate())
