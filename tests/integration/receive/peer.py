@@ -1,4 +1,4 @@
-"""What the receive tests talk to and with: a running listener, raw clients, and small objects."""
+"""What the receive tests work with: a running listener, raw clients and small objects."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ class Listener:
     database: Database
     port: int
     settings: ListenerSettings
-    # What it has put on record.
+    # The audit events that it has recorded.
     noted: list[Event] = field(default_factory=list)
     _opened: list[socket.socket] = field(default_factory=list)
 
     def connect(self) -> socket.socket:
-        """Open a plain TCP connection, closed at the test's end."""
+        """Open a plain TCP connection, which is closed at the end of the test."""
         opened = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         self._opened.append(opened)
         return opened
 
     def close(self) -> None:
-        """Close what the test opened, then stop."""
+        """Close the test's connections, then stop the listener."""
         for opened in self._opened:
             opened.close()
         self.scp.stop(2)
 
     def instances(self) -> int:
-        """How many instances are entered."""
+        """The number of stored instances."""
         return self._count(Instance)
 
     def quarantined(self) -> int:
-        """How many objects are quarantined."""
+        """The number of quarantined objects."""
         return self._count(Quarantined)
 
     def job_states(self) -> list[str]:
@@ -67,7 +67,7 @@ class Listener:
         return int(self.scp.about()["counts"].get(name, 0))
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that the listener does in its own time."""
+        """Wait until a condition holds that the listener brings about asynchronously."""
         wait_for(condition, self.scp.about)
 
     def _count(self, table: Any) -> int:
@@ -78,7 +78,7 @@ class Listener:
 def associate(
     listener: Listener, calling: str = "CR1", called: str = "ECHO_AGENT", **options: Any
 ) -> Association:
-    """Ask for an association with all that is offered."""
+    """Request an association with all contexts proposed."""
     ae = AE(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
     contexts = [

@@ -1,4 +1,4 @@
-"""Every row of the table of answers: what the sender hears, and what is counted and put on record."""
+"""Every row of the table of answers: the status sent, and what is counted and audited."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ COMMAND = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")
 
 
 def answer(listener: Listener, command: bytes = COMMAND, dataset: Dataset | bytes | None = None) -> int:
-    """Send one object by hand; the status."""
+    """Send one object by hand; return the status."""
     content = dataset if isinstance(dataset, bytes) else dataset_bytes(dataset or bare_film())
     connection = listener.connect()
     connection.sendall(request_pdu())
@@ -51,7 +51,7 @@ def answer(listener: Listener, command: bytes = COMMAND, dataset: Dataset | byte
 
 
 def failures(listener: Listener) -> list[tuple[str, str, str, str | None]]:
-    """The failures on record: caller, address, status and code."""
+    """The audited failures: caller, address, status and code."""
     return [
         (one.actor, one.address, one.details["status"], one.details["code"])
         for one in listener.noted
@@ -60,7 +60,7 @@ def failures(listener: Listener) -> list[tuple[str, str, str, str | None]]:
 
 
 def raising(error: Exception) -> Callable[..., None]:
-    """Something that fails."""
+    """Return a function that raises an error."""
 
     def fail(*_arguments: object, **_values: object) -> None:
         raise error
@@ -69,7 +69,7 @@ def raising(error: Exception) -> Callable[..., None]:
 
 
 def test_success_is_no_failure(start: Start) -> None:
-    """0x0000: nothing but the association is on record here; the object is, with its row."""
+    """0x0000: only the association is audited here; the object and its row are stored."""
     listener = start()
     assert answer(listener) == 0x0000
     assert [one.action for one in listener.noted] == [Action.ASSOCIATION]
@@ -94,7 +94,7 @@ def test_trouble_inside_is_answered_and_on_record(
     status: int,
     code: str,
 ) -> None:
-    """0xA700 where a retry helps, 0x0110 where nobody knows; nothing is entered."""
+    """0xA700 if a retry helps, 0x0110 for an unforeseen error; no instance is stored."""
     listener = start()
     monkeypatch.setattr(place, name, raising(error))
     assert answer(listener) == status
@@ -104,7 +104,7 @@ def test_trouble_inside_is_answered_and_on_record(
 
 
 def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
-    """0xA700 while stopping, so that its sender tries again; what began before is finished first."""
+    """0xA700 while stopping, so that the sender retries; an object begun earlier is finished first."""
     listener = start()
     first, late = listener.connect(), listener.connect()
     for connection in (first, late):
@@ -128,13 +128,13 @@ def test_object_that_begins_during_the_stop_is_put_off(start: Start) -> None:
 
 
 def test_stop_waits_until_an_answer_has_gone_out(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An object that is stored while the listener stops is acknowledged, however slowly the answer leaves."""
+    """An object stored while the listener stops is acknowledged, however slowly the answer is sent."""
     answering, polled = threading.Event(), threading.Event()
     send = BoundedMessages.send_msg
 
     def send_late(self: BoundedMessages, *arguments: Any) -> None:
         answering.set()
-        polled.wait(0.5)  # many turns of the stop's own loop
+        polled.wait(0.5)  # many iterations of the stop's own loop
         send(self, *arguments)
 
     monkeypatch.setattr(BoundedMessages, "send_msg", send_late)
@@ -178,7 +178,7 @@ def test_objects_that_are_wrong_are_answered_and_on_record(
 def test_association_that_nobody_admitted_may_do_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """0x0124: should the judging itself break, the peer is in no better place than a stranger."""
+    """0x0124: if the admission check itself fails, the peer is treated as unknown."""
     listener = start()
     monkeypatch.setattr(PeerPolicy, "judge", raising(KeyError("broken")))
     assert answer(listener) == 0x0124
@@ -188,7 +188,7 @@ def test_association_that_nobody_admitted_may_do_nothing(
 
 
 def test_rejections_are_counted_and_on_record(start: Start) -> None:
-    """Who was not let in, from where, and why."""
+    """The audit says who was rejected, from where, and why."""
     listener = start(allow=(AllowedPeer(ae_title="CR1", address="127.0.0.0/8"),), maximum_associations=1)
     associate(listener, "STRANGER")
     associate(listener, "CR1", "WRONG")
@@ -209,7 +209,7 @@ def test_rejections_are_counted_and_on_record(start: Start) -> None:
 
 
 def test_flood_of_refusals_is_bounded_on_record(database: Database, start: Start) -> None:
-    """A thousand equal refusals are one row with their number: a stranger cannot fill the database."""
+    """A thousand equal refusals are one row with a count, so that unknown peers cannot fill the database."""
     listener = start(allow=(AllowedPeer(ae_title="CR1"),))
     associate(listener, "STRANGER")
     refused = next(one for one in listener.noted if one.action is Action.REFUSED)
@@ -223,7 +223,7 @@ def test_flood_of_refusals_is_bounded_on_record(database: Database, start: Start
 
 
 def test_the_documents_have_every_row(repository: Path) -> None:
-    """Statuses, their causes and the rejections stand in the conformance statement."""
+    """Statuses, their causes and the rejections are in the conformance statement."""
     text = (repository / "docs" / "dicom-conformance.md").read_text(encoding="utf-8")
     for status in ("0x0000", "0xA700", "0xA900", "0xC000", "0x0110", "0x0122", "0x0124"):
         assert f"| {status} |" in text

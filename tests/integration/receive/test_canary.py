@@ -1,4 +1,4 @@
-"""No log line and no counter of the receive path ever carries a patient's attribute."""
+"""No log line and no counter of the receive path ever contains a patient's attribute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CANARY = "CANARYBIRD"
 
 @pytest.fixture(autouse=True)
 def _logging(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """The service's own logging, on the captured standard error, and as it was afterwards."""
+    """Set up the service's own logging on the captured standard error, and reset it afterwards."""
     configure_logging(LogSettings(level="debug"))
     yield
     structlog.reset_defaults()
@@ -39,7 +39,7 @@ def _logging(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 def test_marked_patient_is_seen_in_no_output(
     start: Callable[..., Listener], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Success and every failure with a marked patient: the mark stands in `studies` and nowhere else."""
+    """After success and every failure with a marked patient, the mark is in `studies` and nowhere else."""
     listener = start()
     marked = bare_film(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY)
     good = dataset_bytes(marked)
@@ -89,7 +89,7 @@ def test_marked_patient_is_seen_in_no_output(
 def test_marked_patient_is_seen_in_no_output_of_a_full_disk_or_a_dead_database(
     start: Callable[..., Listener], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Senders are asked to retry; what is said about it names no patient."""
+    """Senders are asked to retry, and the output names no patient."""
     listener = start(min_free_mb=1e12)
     good = dataset_bytes(bare_film(PatientName=f"{CANARY}^ANA", PatientID=CANARY, AccessionNumber=CANARY))
     command = store_command(CR_IMAGE.encode(), b"1.2.3.1.1")

@@ -1,4 +1,4 @@
-"""From associations to completed studies, on both databases: whatever the order, each image counts once."""
+"""From associations to completed studies, on both databases: each image counts once, in any order."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def send(listener: Listener, datasets: Sequence[Dataset], calling: str = "CR1") 
 
 
 def complete(listener: Listener, after_s: float) -> list[tuple[str, str, str | None]]:
-    """Complete what is due some seconds from now: study, state, reason."""
+    """Complete what is due this many seconds from now; return study, state and reason."""
     with listener.database.reading() as session:
         now = database_now(session) + timedelta(seconds=after_s)
     done = complete_due_studies(listener.database, SETTINGS, listener.store, now)
@@ -80,7 +80,7 @@ def rows(listener: Listener, table: Any) -> list[Any]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_order_and_repetition_over_several_associations_change_nothing(listener: Listener, seed: int) -> None:
-    """Three studies of three images, each sent twice, shuffled over four associations at once."""
+    """Three studies of three images, each sent twice and shuffled over four associations, complete once."""
     chance = Random(seed)
     objects = [image(study, number) for study in (1, 2, 3) for number in (1, 2, 3)] * 2
     chance.shuffle(objects)
@@ -102,7 +102,7 @@ def test_order_and_repetition_over_several_associations_change_nothing(listener:
 
 
 def test_late_image_makes_a_second_job_of_all_images(listener: Listener) -> None:
-    """What was queued is superseded; the revision is drafted from both."""
+    """The queued job is superseded; the new revision is drafted from both images."""
     send(listener, [image(1, 1)])
     assert len(complete(listener, 61)) == 1
     send(listener, [image(1, 2), image(1, 1)], "CR2")
@@ -112,7 +112,7 @@ def test_late_image_makes_a_second_job_of_all_images(listener: Listener) -> None
 
 
 def test_same_uid_with_other_bytes_keeps_both_and_takes_the_later(listener: Listener) -> None:
-    """The later content decides; a corrected attribute leaves no conflict once it is judged."""
+    """The later content counts; a corrected attribute leaves no conflict after completion."""
     send(listener, [image(1, 1, BodyPartExamined="HIP")])
     send(listener, [image(1, 1)], "CR2")
     assert complete(listener, 61) == [("1.2.3.1", "QUEUED", "1 image(s) accepted by rule 'chest-body-part'")]
@@ -124,7 +124,7 @@ def test_same_uid_with_other_bytes_keeps_both_and_takes_the_later(listener: List
 
 
 def test_two_patients_with_one_accession_number_are_two_studies(listener: Listener) -> None:
-    """Each is drafted as its own patient's, though the numbers are the same and the images alternate."""
+    """Each is drafted for its own patient, although the numbers are equal and the images alternate."""
     send(
         listener,
         [image(study, number, AccessionNumber="A1") for number in (1, 2) for study in (1, 2)],
@@ -136,14 +136,14 @@ def test_two_patients_with_one_accession_number_are_two_studies(listener: Listen
 
 
 def test_two_patients_in_one_study_fail(listener: Listener) -> None:
-    """One Study Instance UID with two patients is drafted as nobody's."""
+    """A Study Instance UID with two patients is drafted for neither."""
     send(listener, [image(1, 1)])
     send(listener, [image(1, 2, PatientID="P9")], "CR2")
     assert [(uid, state) for uid, state, _ in complete(listener, 61)] == [("1.2.3.1", "FAILED")]
 
 
 def test_association_that_never_ends_is_overruled_at_force_at(listener: Listener) -> None:
-    """A sender that stays holds its study, until force_at: then the draft is made and says incomplete."""
+    """An open association holds its study until force_at; then it is queued as incomplete."""
     association = associate(listener)
     assert int(association.send_c_store(image(1, 1)).Status) == 0
     with listener.database.transaction() as session:

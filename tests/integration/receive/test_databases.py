@@ -1,4 +1,4 @@
-"""Rules of intake that both databases keep, many senders at once included."""
+"""Rules of intake on both databases, including many senders at once."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ IMAGE = Header(
 
 
 def file_of(content: str) -> StoredFile:
-    """What the store says of this content."""
+    """What the store returns for this content."""
     return StoredFile(sha256=hashlib.sha256(content.encode()).hexdigest(), size_bytes=1, new=True)
 
 
 def together(count: int, work: object) -> list[BaseException]:
-    """Run a function of its number in threads; what was raised."""
+    """Run a function of a number in threads; return the errors raised."""
     raised: list[BaseException] = []
 
     def run(number: int) -> None:
@@ -54,7 +54,7 @@ def together(count: int, work: object) -> list[BaseException]:
 
 
 def test_first_images_of_one_study_make_one_study_and_one_job(both_databases: Database) -> None:
-    """Two listeners that begin the same study in the same moment agree on one row."""
+    """Eight senders that begin the same study at the same moment agree on one row."""
 
     def sender(number: int) -> None:
         intake = Intake(both_databases, StudySettings())
@@ -70,7 +70,7 @@ def test_first_images_of_one_study_make_one_study_and_one_job(both_databases: Da
 
 
 def test_same_object_from_everywhere_is_one_instance(both_databases: Database) -> None:
-    """The same bytes over eight associations at once: one row, seven repeats, no error."""
+    """The same bytes from eight senders at once give one row, seven repeats and no error."""
     outcomes = []
 
     def sender(_number: int) -> None:
@@ -81,7 +81,7 @@ def test_same_object_from_everywhere_is_one_instance(both_databases: Database) -
 
 
 def test_changed_objects_make_one_revision_each(both_databases: Database) -> None:
-    """Other bytes under the same UID, at once: each is kept, each revision has one job."""
+    """Different bytes under one UID at once are all kept, and each revision has one job."""
 
     def sender(number: int) -> None:
         Intake(both_databases, StudySettings()).receive(IMAGE, file_of(f"content {number}"), "CR1")
@@ -94,14 +94,14 @@ def test_changed_objects_make_one_revision_each(both_databases: Database) -> Non
 
 
 def test_text_of_every_script_is_kept(both_databases: Database) -> None:
-    """A name comes back as it was sent."""
+    """A name is read back as it was sent."""
     Intake(both_databases, StudySettings()).receive(IMAGE, file_of("x"), "CR1")
     with both_databases.reading() as session:
         assert session.scalars(select(Study.patient_name)).one() == "Ελληνικά^日本"
 
 
 def test_quarantine_is_idempotent_and_hold_works(both_databases: Database) -> None:
-    """The statements that differ between the databases do the same."""
+    """The statements that differ between the databases have the same effect."""
     intake = Intake(both_databases, StudySettings())
     for _ in range(2):
         intake.quarantine(file_of("bad"), "instance-unreadable", "CR1")

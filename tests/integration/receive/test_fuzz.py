@@ -1,4 +1,4 @@
-"""Every odd and crafted sample file in one session: the listener lives, answers each, accounts for each."""
+"""All odd and crafted sample files in one session: the listener survives, answers and accounts for each."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def samples(shared_data: Path) -> list[tuple[str, str, bytes]]:
-    """Name, transfer syntax and dataset of each sample; a file without a head is sent as it is."""
+    """Name, transfer syntax and dataset of each sample; a file without a preamble is sent as it is."""
     found = []
     for path in sorted(one for folder in SAMPLES for one in (shared_data / folder).rglob("*.dcm")):
         content = path.read_bytes()
@@ -55,12 +55,12 @@ def samples(shared_data: Path) -> list[tuple[str, str, bytes]]:
 
 
 def disguised(dataset: bytes) -> bytes:
-    """The dataset as if it were a CR image, so that it comes past the negotiation."""
+    """The dataset with CR as its SOP class, so that it passes the negotiation."""
     return dataset.replace(CT_IMAGE.encode() + b"\0", CR_IMAGE.encode() + b"\0")
 
 
 def instance_of(dataset: bytes, syntax: str) -> bytes:
-    """The SOP Instance UID that a sender would read in the dataset, or some other."""
+    """The SOP Instance UID that a sender would read in the dataset, or another one."""
     try:
         return read_header(dataset, syntax).sop_instance_uid.encode()
     except UnreadableInstance:
@@ -68,7 +68,7 @@ def instance_of(dataset: bytes, syntax: str) -> bytes:
 
 
 def store(connection: socket.socket, syntax: str, dataset: bytes, number: int) -> int:
-    """Send one object over an open association; its status."""
+    """Send one object over an open association; return its status."""
     context = 2 * SYNTAXES.index(syntax) + 1
     command = store_command(CR_IMAGE.encode(), instance_of(dataset, syntax), number + 1)
     connection.sendall(data_pdus(context, True, command) + data_pdus(context, False, dataset))
@@ -80,7 +80,7 @@ def store(connection: socket.socket, syntax: str, dataset: bytes, number: int) -
 def test_every_sample_is_answered_and_accounted_for(
     start: Start, shared_data: Path, database: Database
 ) -> None:
-    """Stored, repeated or quarantined: the sum is what was sent, and each status says which.
+    """Each sample is stored, repeated or quarantined, its status says which, and the numbers add up.
 
     All files three times over one association, each time in another random order; the memory that the first
     pass needed is enough for the others.
@@ -114,7 +114,7 @@ def test_every_sample_is_answered_and_accounted_for(
 
 
 def test_no_sample_becomes_a_draft(start: Start, shared_data: Path, database: Database) -> None:
-    """No odd object is queued: each study is skipped by a rule or fails, and shows why."""
+    """No odd object is queued: each study is skipped by a rule or fails, with its reason."""
     listener = start()
     connection = listener.connect()
     connection.sendall(request_pdu(syntaxes=SYNTAXES))
@@ -132,7 +132,7 @@ def test_no_sample_becomes_a_draft(start: Start, shared_data: Path, database: Da
 
 
 def test_samples_of_other_classes_are_refused_in_the_negotiation(start: Start) -> None:
-    """A CT has no context here: the association accepts none of it."""
+    """A CT image is offered no context here: the association accepts none."""
     listener = start()
     connection = listener.connect()
     connection.sendall(request_pdu(classes=(CT_IMAGE,)))

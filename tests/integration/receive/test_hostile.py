@@ -1,4 +1,4 @@
-"""Rules of the listener towards hostile peers: whatever they do, a well-behaved peer is served at once."""
+"""The listener and hostile peers: whatever they do, a well-behaved peer is served at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def established(listener: Listener) -> socket.socket:
 
 
 def is_cut(connection: socket.socket, within_s: float = 60.0) -> bool:
-    """Whether the listener ends the connection in time; an A-ABORT on the way is fine."""
+    """Whether the listener ends the connection in time, with or without an A-ABORT."""
     connection.settimeout(within_s)
     try:
         while connection.recv(65536):
@@ -65,7 +65,7 @@ def drip(connection: socket.socket, data: bytes) -> None:
 
 
 def flood(connection: socket.socket, data: bytes) -> None:
-    """Send the same again and again, 32 MB in all."""
+    """Send the same data repeatedly, 32 MB in all."""
     for _ in range(32_000_000 // len(data)):
         connection.sendall(data)
 
@@ -81,23 +81,23 @@ OPENINGS = [b"", b"\x01", b"\x01\x00\x00\x00\x10\x00", request_pdu()[:-1]]
 
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_half_open_peers_keep_nobody_out(start: Start, opening: bytes) -> None:
-    """Silent peers and half PDUs fill no association: the next request is served beside them."""
+    """Silent peers and half PDUs take up no association: the next request is served meanwhile."""
     listener = start(maximum_associations=2, acse_timeout_s=60)
     held = [listener.connect() for _ in range(60)]
     for connection in held:
         try:
             connection.sendall(opening)
         except OSError:
-            continue  # it had to give way already
+            continue  # it was evicted already
     assert echo_works(listener)
     assert listener.scp.about()["evicted"] >= 60 - HALF_OPEN_PER_ADDRESS
-    # It was served beside those that are still open: none had to come to its time limit first.
+    # It was served while those were still open: none had to reach its time limit first.
     assert listener.scp.about()["connections"] >= HALF_OPEN_PER_ADDRESS - 1
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_half_open_peers_are_cut(start: Start, opening: bytes) -> None:
-    """A peer that sends no whole request ends at the time limit of its association."""
+    """A peer that sends no complete request is cut at the association's time limit."""
     listener = start(acse_timeout_s=0.2)
     connection = listener.connect()
     connection.sendall(opening)
@@ -106,7 +106,7 @@ def test_half_open_peers_are_cut(start: Start, opening: bytes) -> None:
 
 
 def test_dripped_request_is_cut(start: Start) -> None:
-    """A byte now and then is no progress: the whole request has one deadline."""
+    """Single bytes do not prolong the time: the whole request has one deadline."""
     listener = start(acse_timeout_s=0.5)
     connection = listener.connect()
     with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
@@ -115,7 +115,7 @@ def test_dripped_request_is_cut(start: Start) -> None:
 
 
 def test_dripped_data_is_cut(start: Start) -> None:
-    """The same holds for every PDU of an association."""
+    """Every PDU of an association has such a deadline too."""
     listener = start(pdu_timeout_s=0.5)
     connection = established(listener)
     with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
@@ -125,14 +125,14 @@ def test_dripped_data_is_cut(start: Start) -> None:
 
 
 def test_idle_association_is_cut(start: Start) -> None:
-    """An association without a word for the network timeout ends."""
+    """An association that is silent for the network timeout is ended."""
     listener = start(network_timeout_s=0.5)
     assert is_cut(established(listener))
 
 
 @pytest.mark.parametrize("kind", [1, 4, 5, 7])
 def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
-    """A PDU that declares 4 GiB is cut by its header, before and after the association."""
+    """A PDU that declares 4 GiB is cut at its header, before and after the association is accepted."""
     listener = start()
     process = psutil.Process()
     before = process.memory_info().rss
@@ -150,7 +150,7 @@ def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
 
 @pytest.mark.parametrize("ending", ["too-large", "reset", "closed"])
 def test_object_that_ends_midway_is_freed_at_once(start: Start, ending: str) -> None:
-    """Its bytes are not kept until the garbage collector runs: the limit on what arrives would be none."""
+    """Its bytes do not wait for the garbage collector, which would defeat the limit on objects in flight."""
     listener = start(maximum_object_mb=24 if ending == "too-large" else 64)
     gc.collect()
     gc.disable()
@@ -173,7 +173,7 @@ def test_object_that_ends_midway_is_freed_at_once(start: Start, ending: str) -> 
 
 
 def test_one_peer_cannot_take_all_associations(start: Start) -> None:
-    """The cap of one address holds although the house is not full."""
+    """The limit for one address holds even if the listener has room."""
     listener = start(maximum_associations=10, maximum_associations_per_peer=2)
     first, second = associate(listener), associate(listener)
     third = associate(listener)
@@ -184,7 +184,7 @@ def test_one_peer_cannot_take_all_associations(start: Start) -> None:
 
 
 def test_flood_of_requests_is_answered_and_forgotten(start: Start) -> None:
-    """Beyond the limit each request is rejected; no thread and no connection stays."""
+    """Beyond the limit each request is rejected; no thread and no connection remains."""
     listener = start(maximum_associations=3)
     connections = [listener.connect() for _ in range(30)]
     answers = []
@@ -200,7 +200,7 @@ def test_flood_of_requests_is_answered_and_forgotten(start: Start) -> None:
 
 @pytest.mark.parametrize("ending", ["abort", "close", "reset", "release", "request", "garbage"])
 def test_transfer_that_breaks_off_leaves_nothing(start: Start, ending: str) -> None:
-    """Half an object is no object, however the peer leaves."""
+    """A partial object is not kept, however the peer leaves."""
     listener = start()
     connection = established(listener)
     connection.sendall(data_pdus(1, True, COMMAND) + data_pdus(1, False, bytes(100_000))[:70_000])
@@ -221,7 +221,7 @@ def test_transfer_that_breaks_off_leaves_nothing(start: Start, ending: str) -> N
 
 
 def test_object_beyond_the_bound_ends_its_association(start: Start) -> None:
-    """An object larger than allowed is cut while it arrives, not when it is whole."""
+    """An object larger than allowed is cut while it arrives, not once it is complete."""
     listener = start(maximum_object_mb=1)
     connection = established(listener)
     connection.sendall(data_pdus(1, True, COMMAND))
@@ -234,7 +234,7 @@ def test_object_beyond_the_bound_ends_its_association(start: Start) -> None:
 
 
 def test_objects_in_flight_are_bounded_together(start: Start) -> None:
-    """What is too much beside the others is dropped; its sender hears 0xA700, then there is room."""
+    """An object beyond the common limit is dropped with 0xA700, and accepted once there is room."""
     listener = start(maximum_in_flight_mb=0.2)
     first, second = established(listener), established(listener)
     whole = data_pdus(1, False, bytes(150_000))
@@ -253,7 +253,7 @@ def test_objects_in_flight_are_bounded_together(start: Start) -> None:
 
 
 def test_dropped_objects_are_bounded_too(start: Start) -> None:
-    """A peer that goes on for ever, though nothing of it is kept, is cut at the bound of one object."""
+    """A peer whose object is being dropped is cut at the limit of one object."""
     listener = start(maximum_in_flight_mb=0.05, maximum_object_mb=1)
     connection = established(listener)
     fragment = data_pdus(1, False, bytes(16000), 16000)
@@ -265,7 +265,7 @@ def test_dropped_objects_are_bounded_too(start: Start) -> None:
 
 
 def test_endless_command_is_cut(start: Start) -> None:
-    """A command set that never ends is no way to fill the memory."""
+    """A command set that never ends cannot fill the memory."""
     listener = start()
     connection = established(listener)
     fragment = data_pdus(1, True, bytes(16000), 16000)
@@ -277,7 +277,7 @@ def test_endless_command_is_cut(start: Start) -> None:
 
 
 def test_peer_that_never_waits_is_cut(start: Start) -> None:
-    """Nobody negotiated asynchronous operations: a pipeline of objects ends."""
+    """A peer that does not wait for answers is cut, as no asynchronous operations were negotiated."""
     listener = start()
     connection = established(listener)
     one = data_pdus(1, True, COMMAND) + data_pdus(1, False, dataset_bytes(bare_film()))
@@ -292,7 +292,7 @@ def test_peer_that_never_waits_is_cut(start: Start) -> None:
 
 
 def test_damaged_streams_never_stop_the_listener(start: Start, shared_data: Path) -> None:
-    """Recorded client streams, cut anywhere and with flipped bits: the listener serves the next peer."""
+    """After recorded client streams, truncated and with changed bytes, the listener serves the next peer."""
     listener = start(
         acse_timeout_s=0.3, pdu_timeout_s=0.3, network_timeout_s=0.5, require_called_ae_title=False
     )
@@ -313,14 +313,14 @@ def test_damaged_streams_never_stop_the_listener(start: Start, shared_data: Path
         connection.sendall(stream[: chance.randrange(1, len(stream) + 1)])
         if chance.random() < 0.5:
             connection.close()
-    # The test's own connections may fill the limits of its address: they end by themselves first.
+    # The test's own connections may reach the limit of its address: they have to end first.
     listener.until(lambda: nothing_is_left(listener))
     assert echo_works(listener)
     listener.until(lambda: psutil.Process().num_threads() <= threads + 2)
 
 
 def test_recorded_streams_are_served(start: Start, shared_data: Path) -> None:
-    """The undamaged recordings: an echo is answered; a store in a refused context is aborted."""
+    """In the undamaged recordings an echo is answered, and a store in a refused context is aborted."""
     listener = start(require_called_ae_title=False)
     for path in sorted((shared_data / "08_net_raw").iterdir()):
         connection = listener.connect()
@@ -335,7 +335,7 @@ def test_recorded_streams_are_served(start: Start, shared_data: Path) -> None:
 
 
 def test_open_files_are_flat(start: Start) -> None:
-    """A thousand short connections leave no descriptor behind."""
+    """Three hundred short connections leave no file descriptor behind."""
     listener = start()
     assert echo_works(listener)
     before = len(os.listdir("/proc/self/fd"))

@@ -1,4 +1,4 @@
-"""Rules of the listener towards peers that behave: statuses, files, rows, and the end."""
+"""The listener and well-behaved peers: statuses, files, rows and the stop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Program = Callable[[str], str]
 
 
 def send(listener: Listener, *datasets: Dataset) -> list[int]:
-    """Send datasets over one association; the statuses."""
+    """Send datasets over one association; return the statuses."""
     association = associate(listener)
     assert association.is_established
     statuses = []
@@ -53,7 +53,7 @@ def send(listener: Listener, *datasets: Dataset) -> list[int]:
 def send_raw(
     listener: Listener, command: bytes, dataset: bytes, classes: tuple[str, ...] = (CR_IMAGE,)
 ) -> int:
-    """Send one C-STORE built by hand; its status."""
+    """Send one C-STORE built by hand; return its status."""
     connection = listener.connect()
     connection.sendall(request_pdu(classes=classes))
     assert read_pdu(connection)[0] == 2
@@ -64,7 +64,7 @@ def send_raw(
 
 
 def test_stored_object_is_the_bytes_that_were_sent(start: Start) -> None:
-    """Success means: file, row and job are there, and the dataset's bytes are untouched."""
+    """After success, file, row and job exist, and the dataset's bytes are unchanged."""
     listener = start()
     assert send(listener, bare_film()) == [0x0000]
     with listener.database.transaction() as session:
@@ -78,7 +78,7 @@ def test_stored_object_is_the_bytes_that_were_sent(start: Start) -> None:
 
 
 def test_identical_repeat_succeeds_without_work(start: Start) -> None:
-    """A sender that repeats itself hears success, and nothing is entered twice."""
+    """A repeated object is answered with success, and nothing is stored twice."""
     listener = start()
     assert send(listener, bare_film(), bare_film()) == [0x0000, 0x0000]
     assert send(listener, bare_film()) == [0x0000]
@@ -86,7 +86,7 @@ def test_identical_repeat_succeeds_without_work(start: Start) -> None:
 
 
 def test_dataset_of_another_class_or_instance_is_a_mismatch(start: Start) -> None:
-    """What the command names must be what the dataset is; the bytes are quarantined."""
+    """The dataset must have the class and instance named in the command; otherwise it is quarantined."""
     listener = start()
     other_instance = send_raw(
         listener, store_command(CR_IMAGE.encode(), b"1.2.3.9"), dataset_bytes(bare_film())
@@ -101,7 +101,7 @@ def test_dataset_of_another_class_or_instance_is_a_mismatch(start: Start) -> Non
 
 
 def test_class_that_was_not_negotiated_for_the_context_is_not_supported(start: Start) -> None:
-    """A Structured Report under a CR context is refused: nothing is kept."""
+    """A Structured Report in a CR context is refused, and nothing is kept."""
     listener = start()
     report = "1.2.840.10008.5.1.4.1.1.88.11"
     command = store_command(report.encode(), b"1.2.3.1.1")
@@ -121,7 +121,7 @@ def test_class_that_was_not_negotiated_for_the_context_is_not_supported(start: S
     ids=["cut-in-pixels", "cut-in-header", "empty", "zeros", "no-study"],
 )
 def test_unreadable_dataset_is_quarantined(start: Start, dataset: bytes) -> None:
-    """What cannot be parsed, or belongs to no study, is answered 0xC000 and stays visible."""
+    """A dataset that cannot be parsed or has no study is answered 0xC000 and quarantined."""
     listener = start()
     assert send_raw(listener, store_command(CR_IMAGE.encode(), b"1.2.3.1.1"), dataset) == 0xC000
     with listener.database.transaction() as session:
@@ -132,7 +132,7 @@ def test_unreadable_dataset_is_quarantined(start: Start, dataset: bytes) -> None
 
 
 def test_structured_reports_find_no_context(start: Start, shared_data: Path, program: Program) -> None:
-    """An archive that routes our drafts back cannot even offer them (loop guard)."""
+    """An archive that routes our drafts back cannot even negotiate them (loop guard)."""
     listener = start()
     sent = _dcmtk(program, "storescu", listener, sorted((shared_data / "06_sr").iterdir())[0])
     assert sent.returncode != 0
@@ -143,7 +143,7 @@ def test_structured_reports_find_no_context(start: Start, shared_data: Path, pro
 def test_dcmtk_clients_deliver_the_chest_films(
     start: Start, shared_data: Path, program: Program, client: str
 ) -> None:
-    """JPEG 2000, JPEG baseline and Implicit VR come in with a second client, in their own syntax."""
+    """JPEG 2000, JPEG baseline and Implicit VR from a second client are kept in their own syntax."""
     listener = start()
     for path in sorted((shared_data / "01_cxr_dicom").iterdir()):
         assert _dcmtk(program, client, listener, path).returncode == 0
@@ -154,7 +154,7 @@ def test_dcmtk_clients_deliver_the_chest_films(
 
 
 def test_unknown_caller_and_wrong_title_are_rejected_for_good(start: Start) -> None:
-    """Deny by default; the rejection names its reason and is counted."""
+    """Unknown peers are denied by default; the rejection is counted by its reason."""
     listener = start(allow=(AllowedPeer(ae_title="CR1", address="127.0.0.0/8"),))
     assert associate(listener, "CR2").is_rejected
     assert associate(listener, "CR1", "WRONG").is_rejected
@@ -164,7 +164,7 @@ def test_unknown_caller_and_wrong_title_are_rejected_for_good(start: Start) -> N
 
 
 def test_full_house_rejects_for_now_and_takes_the_next(start: Start) -> None:
-    """Beyond the limit the answer is transient; a released association makes room."""
+    """Beyond the limit the rejection is transient; a released association makes room."""
     listener = start(maximum_associations=2)
     first, second = associate(listener), associate(listener)
     connection = listener.connect()
@@ -178,7 +178,7 @@ def test_full_house_rejects_for_now_and_takes_the_next(start: Start) -> None:
 
 
 def test_low_disk_asks_the_sender_to_retry(start: Start) -> None:
-    """Backpressure: 0xA700, nothing kept, and the next object is welcome when there is space."""
+    """0xA700 while space is low and nothing is kept; the next object succeeds when there is space."""
     listener = start(min_free_mb=1e9)
     assert send(listener, bare_film()) == [0xA700]
     assert (listener.instances(), list(listener.store.files())) == (0, [])
@@ -202,7 +202,7 @@ def test_dead_database_asks_the_sender_to_retry(start: Start, monkeypatch: pytes
 
 
 def test_unforeseen_error_is_a_processing_failure(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever breaks inside, the sender hears a status and the association lives on."""
+    """After any internal error the sender gets a status, and the association stays open."""
     listener = start()
 
     def broken(*_: object) -> None:
@@ -220,13 +220,13 @@ def test_unforeseen_error_is_a_processing_failure(start: Start, monkeypatch: pyt
 
 
 def test_stop_finishes_the_object_that_is_arriving(start: Start) -> None:
-    """An object whose command came before the stop is stored and acknowledged; then the house is shut."""
+    """An object begun before the stop is stored and acknowledged; then the port is closed."""
     listener = start()
     connection = listener.connect()
     connection.sendall(request_pdu())
     assert read_pdu(connection)[0] == 2
     parts = data_pdus(1, False, dataset_bytes(bare_film()), size=100)
-    begun, rest = parts[:-20], parts[-20:]  # the last PDU breaks off
+    begun, rest = parts[:-20], parts[-20:]  # the last PDU is incomplete
     connection.sendall(data_pdus(1, True, store_command(CR_IMAGE.encode(), b"1.2.3.1.1")) + begun)
     listener.until(lambda: listener.scp.about()["in_flight_bytes"] > 0)
     stopping = threading.Thread(target=listener.scp.stop, args=(5,))
@@ -243,7 +243,7 @@ def test_stop_finishes_the_object_that_is_arriving(start: Start) -> None:
 
 
 def test_stop_cuts_idle_associations_at_once(start: Start) -> None:
-    """Nothing is arriving: the stop does not wait."""
+    """If nothing is arriving, the stop does not wait."""
     listener = start()
     association = associate(listener)
     before = time.monotonic()
@@ -254,7 +254,7 @@ def test_stop_cuts_idle_associations_at_once(start: Start) -> None:
 
 
 def test_open_association_holds_its_study_open(start: Start) -> None:
-    """While a peer that sent an image stays, its study does not complete; other studies do."""
+    """While a peer that sent an image stays associated, its study does not complete; other studies do."""
     listener = start()
     association = associate(listener)
     dataset = bare_film()
@@ -267,7 +267,7 @@ def test_open_association_holds_its_study_open(start: Start) -> None:
 
 
 def test_same_study_over_several_associations_is_one_study(start: Start) -> None:
-    """Four associations at once, one study, nothing lost."""
+    """Four associations at once make one study, and nothing is lost."""
     listener = start()
 
     def sender(number: int) -> None:
@@ -284,7 +284,7 @@ def test_same_study_over_several_associations_is_one_study(start: Start) -> None
 
 
 def test_listener_needs_no_torch_and_starts_quickly() -> None:
-    """The listener's process never loads the network's libraries, nor what builds reports."""
+    """The listener's process loads neither the network's libraries nor those that build reports."""
     code = (
         "import sys, time; import agent.receive.scp, agent.receive.reconcile_files; "
         "print(sorted({'torch', 'transformers', 'highdicom', 'numpy'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""Association requests as the field sends them, at a running listener: raw sockets and dcmtk."""
+"""Unusual association requests as they occur in practice, to a running listener: raw sockets and dcmtk."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ACCEPT, REJECT, ABORT = 2, 3, 7
 
 @pytest.fixture
 def listener(start: Callable[..., Listener]) -> Listener:
-    """A listener that insists on its own AE title."""
+    """A listener that requires its own AE title."""
     return start(require_called_ae_title=True)
 
 
 def answer(listener: Listener, sent: bytes) -> bytes:
-    """Send a first PDU; return the PDU that comes back."""
+    """Send a first PDU; return the answer."""
     connection = listener.connect()
     connection.sendall(sent)
     head = connection.recv(6, 0x100)  # MSG_WAITALL
@@ -44,7 +44,7 @@ def answer(listener: Listener, sent: bytes) -> bytes:
     ],
 )
 def test_odd_request_is_accepted(listener: Listener, odd: bytes) -> None:
-    """What is odd but clear is negotiated, and the readable context is accepted."""
+    """An unusual but unambiguous request is negotiated, and the readable context is accepted."""
     got = answer(listener, odd)
     assert got[0] == ACCEPT
     # Result 0 of context 1 (PS3.8 9.3.3.2).
@@ -67,7 +67,7 @@ def test_odd_request_is_accepted(listener: Listener, odd: bytes) -> None:
 def test_refusal_is_answered_and_on_record(
     listener: Listener, bad: bytes, kind: int, diagnosis: tuple[int, int, int], reason_code: str, title: str
 ) -> None:
-    """The sender hears result, source and reason; audit and counters know who, whence and why."""
+    """The sender gets result, source and reason; audit and counters say who, from where and why."""
     got = answer(listener, bad)
     assert (got[0], tuple(got[7:10])) == (kind, diagnosis)
     listener.until(lambda: listener.count(f"rejected-{reason_code}") == 1)
@@ -77,7 +77,7 @@ def test_refusal_is_answered_and_on_record(
 
 
 def test_request_that_ends_too_early_is_on_record_with_its_sender(listener: Listener) -> None:
-    """Of a request that a firewall cut, the titles at its beginning say whom to ask."""
+    """If a firewall cuts a request off, the titles at its beginning still say whom to ask."""
     connection = listener.connect()
     connection.sendall(request(calling=b"CR1")[:80])
     connection.shutdown(socket.SHUT_WR)
@@ -89,7 +89,7 @@ def test_request_that_ends_too_early_is_on_record_with_its_sender(listener: List
 
 @pytest.mark.parametrize("sent", [request()[:3], request()[:6], request()[:90]])
 def test_request_that_never_ends_is_on_record(start: Callable[..., Listener], sent: bytes) -> None:
-    """A request that begins and stops is a refusal, with the sender's title as far as it came."""
+    """An unfinished request is audited as a refusal, with the sender's title if it had arrived."""
     listener = start(acse_timeout_s=0.2)
     connection = listener.connect()
     connection.sendall(sent)
@@ -100,7 +100,7 @@ def test_request_that_never_ends_is_on_record(start: Callable[..., Listener], se
 
 
 def test_request_that_is_reset_is_on_record(listener: Listener) -> None:
-    """A firewall's reset in the middle of a request is a refusal like an orderly end there."""
+    """A firewall's reset in the middle of a request is a refusal, as an orderly close is."""
     connection = listener.connect()
     connection.sendall(request()[:90])
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -124,7 +124,7 @@ def test_request_that_is_reset_is_on_record(listener: Listener) -> None:
 def test_association_that_breaks_the_protocol_is_aborted_and_on_record(
     start: Callable[..., Listener], sent: bytes, reason_code: str
 ) -> None:
-    """Whatever ends an association from our side, its sender gets an A-ABORT and the record a reason."""
+    """If we end an association, the sender gets an A-ABORT, and the audit the reason."""
     listener = start(pdu_timeout_s=0.3)
     connection = listener.connect()
     connection.sendall(request())
@@ -139,14 +139,14 @@ def test_association_that_breaks_the_protocol_is_aborted_and_on_record(
 
 
 def test_silent_connection_is_no_refusal(listener: Listener) -> None:
-    """A load balancer that connects and closes is counted, and on no record."""
+    """A load balancer that connects and closes is counted, but not audited."""
     listener.connect().close()
     listener.until(lambda: listener.count("no-request") == 1)
     assert not [one for one in listener.noted if one.action is Action.REFUSED]
 
 
 def test_association_without_an_accepted_context_is_on_record(listener: Listener) -> None:
-    """What a sender proposed in vain is told: classes and syntaxes."""
+    """The classes and syntaxes that a sender proposed in vain are audited."""
     for_processing = b"1.2.840.10008.5.1.4.1.1.1.1.1"
     got = answer(listener, request(contexts=context(1, for_processing) + context(3, b"1.2.840.10008.1.1")))
     assert got[0] == ACCEPT
@@ -158,7 +158,7 @@ def test_association_without_an_accepted_context_is_on_record(listener: Listener
 
 
 def test_context_that_cannot_be_read_is_named_by_no_class(listener: Listener) -> None:
-    """What stands for it inside is no class that the sender proposed, and is not told as one."""
+    """The internal placeholder is not audited as a class that the sender proposed."""
     got = answer(listener, request(contexts=context(1, b"chest")))
     assert got[0] == ACCEPT
     listener.close()
@@ -167,7 +167,7 @@ def test_context_that_cannot_be_read_is_named_by_no_class(listener: Listener) ->
 
 
 def test_object_that_is_cut_off_is_on_record(listener: Listener) -> None:
-    """A sender that goes away in the middle of an object is told of."""
+    """A sender that disconnects in the middle of an object is audited."""
     connection = listener.connect()
     connection.sendall(request())
     connection.recv(6)

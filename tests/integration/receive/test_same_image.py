@@ -47,7 +47,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_image_in_another_transfer_syntax_is_the_same(
     film: Path, tmp_path: Path, program: Callable[[str], str], command: str, same: bool
 ) -> None:
-    """Every way to write it without loss is no new content; a lossy one is."""
+    """A lossless conversion does not change the content; a lossy one does."""
     tool, *options = command.split()
     made = tmp_path / "made.dcm"
     subprocess.run([program(tool), *options, str(film), str(made)], check=True, capture_output=True)

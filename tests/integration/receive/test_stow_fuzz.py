@@ -1,4 +1,4 @@
-"""The hostile files and bodies of C-STORE's tests over HTTP: each is answered and accounted for."""
+"""The hostile files and bodies of the C-STORE tests over HTTP: each is answered and accounted for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stow(tmp_path: Path) -> Iterator[tuple[HttpServer, Database]]:
 
 
 def post(server: HttpServer, *files: bytes) -> tuple[int, bytes]:
-    """Send files in one request; status and body of the answer."""
+    """Send files in one request; return status and body of the answer."""
     edge = BOUNDARY.encode()
     parts = b"".join(b"--%s\r\nContent-Type: application/dicom\r\n\r\n%s\r\n" % (edge, one) for one in files)
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
@@ -53,7 +53,7 @@ def statuses(body: bytes) -> tuple[int, list[int]]:
 def test_every_sample_over_http_is_answered_and_accounted_for(
     stow: tuple[HttpServer, Database], shared_data: Path
 ) -> None:
-    """Each odd file beside a sound one is stored, repeated, quarantined or refused; the sound one is kept."""
+    """Each odd file is stored, repeated, quarantined or refused, and the sound file sent with it is kept."""
     server, database = stow
     files = [
         path.read_bytes() for folder in SAMPLES for path in sorted((shared_data / folder).rglob("*.dcm"))

@@ -38,7 +38,7 @@ Make = Callable[..., HttpServer]
 
 @pytest.fixture
 def events() -> list[Event]:
-    """What was put on record."""
+    """The recorded audit events."""
     return []
 
 
@@ -110,7 +110,7 @@ def count(database: Database, table: Any) -> int:
 
 
 def test_another_client_stores_and_hears_what_was_taken(serve: Make, database: Database) -> None:
-    """dicomweb-client sends two films in one request; both are rows, and named in the answer."""
+    """Two films that dicomweb-client sends in one request are stored and named in the answer."""
     server = serve()
     client = DICOMwebClient(f"http://127.0.0.1:{server.port}")
     films = [dcmread_bytes(file_bytes(film(number))) for number in (1, 2)]
@@ -128,7 +128,7 @@ def dcmread_bytes(content: bytes) -> Dataset:
 
 
 def test_orthanc_sends_a_study(serve: Make, database: Database, orthanc: Orthanc) -> None:
-    """A real archive's DICOMweb client is a sender like any other."""
+    """A real archive's DICOMweb client is served like any other sender."""
     if not orthanc.dicomweb:
         pytest.skip("Orthanc's DICOMweb plugin is not installed")
     server = serve()
@@ -147,7 +147,7 @@ def test_orthanc_sends_a_study(serve: Make, database: Database, orthanc: Orthanc
 
 
 def test_same_object_again_is_taken_and_changes_nothing(serve: Make, database: Database) -> None:
-    """A sender that repeats a request hears success."""
+    """A repeated request is answered with success."""
     server = serve()
     sent = body(file_bytes(film()))
     assert [post(server, sent)[0] for _ in range(3)] == [200, 200, 200]
@@ -155,7 +155,7 @@ def test_same_object_again_is_taken_and_changes_nothing(serve: Make, database: D
 
 
 def test_some_taken_is_202_and_none_is_409(serve: Make, database: Database) -> None:
-    """Another SOP class, an unknown transfer syntax, rubbish and a wrong study are failures with a reason."""
+    """Another SOP class, an unknown transfer syntax, rubbish or a wrong study fails with a reason."""
     server = serve()
     ct = film(2, SOPClassUID=CTImageStorage)
     status, answer = post(server, body(file_bytes(film()), file_bytes(ct), b"rubbish", written(film(3))))
@@ -168,13 +168,13 @@ def test_some_taken_is_202_and_none_is_409(serve: Make, database: Database) -> N
 
 
 def written(dataset: Dataset) -> bytes:
-    """A file whose meta information names another syntax than its bytes have; both names have 20 bytes."""
+    """A file whose meta information names an invalid transfer syntax, of the same length in bytes."""
     content = file_bytes(dataset)
     return content[:400].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0") + content[400:]
 
 
 def test_object_that_contradicts_its_meta_information_is_quarantined(serve: Make, database: Database) -> None:
-    """As with C-STORE, the bytes are kept and never drafted."""
+    """As with C-STORE, the bytes are kept but never drafted."""
     server = serve()
     lying = film()
     content = file_bytes(lying).replace(b"1.2.3.7.1.1", b"1.2.3.7.1.8", 1)
@@ -199,14 +199,14 @@ def test_object_that_contradicts_its_meta_information_is_quarantined(serve: Make
     ],
 )
 def test_body_that_cannot_be_read_is_refused(serve: Make, content: bytes, media: str, status: int) -> None:
-    """A clear status, and no object."""
+    """An unreadable body is answered with the right status."""
     assert post(serve(), content, media=media)[0] == status
 
 
 def test_object_that_is_too_long_is_refused_and_what_came_before_stays(
     serve: Make, database: Database
 ) -> None:
-    """413; the first part is durable already, and counts as taken when it comes again."""
+    """413; the first part is stored durably, and counts as stored if it is sent again."""
     server = serve(maximum_object_mb=0.5)
     status, _answer = post(server, body(file_bytes(film()), b"x" * 600_000))
     assert status == 413
@@ -214,14 +214,14 @@ def test_object_that_is_too_long_is_refused_and_what_came_before_stays(
 
 
 def test_full_disk_is_told_to_try_again(serve: Make, database: Database) -> None:
-    """503 with Retry-After semantics, and nothing is kept."""
+    """503, so that the sender retries, and nothing is kept."""
     status, answer = post(serve(min_free_mb=10**9), body(file_bytes(film())))
     assert (status, answer["00081198"]["Value"][0]["00081197"]["Value"]) == (503, [0xA700])
     assert count(database, Instance) == 0
 
 
 def test_token_stands_for_an_ae_title(serve: Make, database: Database, events: list[Event]) -> None:
-    """Without the token 401, on record; with it the sender is known by its title."""
+    """Without the token a request is answered 401 and audited; with it the sender has its AE title."""
     server = serve({"senders": [{"ae_title": "CR_NORTH", "token": TOKEN}]})
     sent = body(file_bytes(film()))
     assert post(server, sent)[0] == 401
@@ -233,7 +233,7 @@ def test_token_stands_for_an_ae_title(serve: Make, database: Database, events: l
 
 
 def test_sender_that_goes_away_leaves_nothing_behind(serve: Make, database: Database) -> None:
-    """Half an object is no object; the next request is served."""
+    """A partial object is not kept; the next request is served."""
     server = serve()
     sent = body(file_bytes(film()))
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
@@ -243,7 +243,7 @@ def test_sender_that_goes_away_leaves_nothing_behind(serve: Make, database: Data
 
 
 def test_sender_that_falls_silent_is_ended(serve: Make) -> None:
-    """A body that stops coming is answered 408, and its bytes are given back."""
+    """A body that stops arriving is answered 408, and its bytes are released."""
     server = serve(network_timeout_s=2, maximum_in_flight_mb=1)
     sent = body(file_bytes(film()))
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
@@ -253,7 +253,7 @@ def test_sender_that_falls_silent_is_ended(serve: Make) -> None:
 
 
 def test_silent_connections_keep_no_sender_out(serve: Make) -> None:
-    """More connections that send nothing than the server keeps: the next request is answered."""
+    """With more silent connections than the server keeps, the next request is still answered."""
     server = serve()
     with ExitStack() as held:
         for _ in range(MAXIMUM_CONNECTIONS + 8):

@@ -1,4 +1,4 @@
-"""Rules of the listener's TLS: mutual, modern, and never in anybody's way."""
+"""The listener's TLS: mutual, with modern versions and suites, and without blocking other peers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Keys:
     folder: Path
 
     def settings(self) -> TlsSettings:
-        """The listener's side."""
+        """The listener's TLS settings."""
         return TlsSettings(
             certificate=self.folder / "server.pem",
             key=self.folder / "server.key",
@@ -40,7 +40,7 @@ class Keys:
         )
 
     def client(self, name: str | None) -> ssl.SSLContext:
-        """A client that shows this certificate, or none."""
+        """A client's context with this certificate or none."""
         context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
         context.check_hostname = False
         if name is not None:
@@ -48,7 +48,7 @@ class Keys:
         return context
 
     def fingerprint(self, name: str) -> str:
-        """The sha256 of a certificate."""
+        """The SHA-256 of a certificate."""
         text = (self.folder / f"{name}.pem").read_text()
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(text)).hexdigest()
 
@@ -85,7 +85,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]
 
 
 def associate(listener: Listener, context: ssl.SSLContext) -> Association:
-    """Ask for an association over TLS."""
+    """Request an association over TLS."""
     ae = AE("CR1")
     ae.acse_timeout = ae.connection_timeout = 60
     ae.add_requested_context(VERIFICATION)
@@ -114,12 +114,12 @@ def is_refused(listener: Listener, context: ssl.SSLContext) -> bool:
 
 
 def test_trusted_peer_is_served(start: Start, keys: Keys) -> None:
-    """A certificate of the configured authority opens the door."""
+    """A peer with a certificate of the configured authority is served."""
     assert echo_works(start(tls=keys.settings()), keys.client("peer"))
 
 
 def test_doctor_knows_a_running_listener_over_tls(start: Start, keys: Keys) -> None:
-    """The port is taken by ourselves: `doctor` shows the listener its own certificate."""
+    """The port is in use by our own listener: `doctor` shows it its own certificate."""
     listener = start(tls=keys.settings())
 
     def no_database() -> Database:
@@ -134,14 +134,14 @@ def test_doctor_knows_a_running_listener_over_tls(start: Start, keys: Keys) -> N
 def test_peer_without_a_trusted_certificate_is_refused(
     start: Start, keys: Keys, certificate: str | None
 ) -> None:
-    """No certificate, or one of another authority, ends in the handshake."""
+    """A missing certificate, or one of another authority, ends the handshake."""
     listener = start(tls=keys.settings())
     assert is_refused(listener, keys.client(certificate))
     listener.until(lambda: listener.count("tls-failed") == 1)
 
 
 def test_plain_peer_is_refused(start: Start, keys: Keys) -> None:
-    """With TLS there is no way in without it."""
+    """A listener with TLS refuses connections without it."""
     listener = start(tls=keys.settings())
     connection = listener.connect()
     connection.sendall(b"\x01\x00\x00\x00\x00\x10" + bytes(16))
@@ -149,7 +149,7 @@ def test_plain_peer_is_refused(start: Start, keys: Keys) -> None:
 
 
 def test_old_versions_and_suites_are_refused(start: Start, keys: Keys) -> None:
-    """TLS 1.2 with ephemeral keys and authenticated encryption is the least (PS3.15 B.12)."""
+    """At least TLS 1.2 with ephemeral keys and authenticated encryption is required (PS3.15 B.12)."""
     listener = start(tls=keys.settings())
     context = keys.client("peer")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -160,7 +160,7 @@ def test_old_versions_and_suites_are_refused(start: Start, keys: Keys) -> None:
 
 
 def test_allow_list_can_ask_for_one_certificate(start: Start, keys: Keys) -> None:
-    """An entry with a fingerprint takes only that key, whatever the AE title says."""
+    """An entry with a fingerprint accepts only that certificate, whatever the AE title."""
     entry = AllowedPeer(ae_title="CR1", certificate_sha256=keys.fingerprint("peer"))
     listener = start(tls=keys.settings(), allow=(entry,))
     assert echo_works(listener, keys.client("peer"))
@@ -169,7 +169,7 @@ def test_allow_list_can_ask_for_one_certificate(start: Start, keys: Keys) -> Non
 
 
 def test_silent_peers_do_not_block_the_handshake_of_others(start: Start, keys: Keys) -> None:
-    """Twenty peers that never say a word: the next real one is served while they are still connected."""
+    """While twenty silent peers are connected, the next real one is served."""
     listener = start(tls=keys.settings().model_copy(update={"handshake_timeout_s": 30}))
     silent = [listener.connect() for _ in range(20)]
     assert echo_works(listener, keys.client("peer"))
@@ -177,7 +177,7 @@ def test_silent_peers_do_not_block_the_handshake_of_others(start: Start, keys: K
 
 
 def test_silent_handshake_is_cut(start: Start, keys: Keys) -> None:
-    """A peer that never says a word is cut when the handshake's time is over."""
+    """A silent peer is cut when the time limit of the handshake is over."""
     listener = start(tls=keys.settings().model_copy(update={"handshake_timeout_s": 0.2}))
     silent = listener.connect()
     assert silent.recv(1) == b""
@@ -185,7 +185,7 @@ def test_silent_handshake_is_cut(start: Start, keys: Keys) -> None:
 
 
 def test_evicted_handshake_ends(start: Start, keys: Keys) -> None:
-    """A peer in the middle of its handshake can be cut like any other half-open one."""
+    """A peer in the middle of its handshake can be evicted like any other half-open one."""
     listener = start(tls=keys.settings().model_copy(update={"handshake_timeout_s": 30}))
     silent = [listener.connect() for _ in range(60)]
     assert echo_works(listener, keys.client("peer"))
@@ -195,7 +195,7 @@ def test_evicted_handshake_ends(start: Start, keys: Keys) -> None:
 
 
 def test_wrong_files_are_a_settings_error(start: Start, keys: Keys, tmp_path: Path) -> None:
-    """A key that does not fit is found at the start, in words that name the setting."""
+    """A key that does not fit is found at the start, and the error names the setting."""
     wrong = keys.settings().model_copy(update={"key": keys.folder / "peer.key"})
     with pytest.raises(SettingsError, match=r"listener\.tls"):
         start(tls=wrong)
@@ -204,7 +204,7 @@ def test_wrong_files_are_a_settings_error(start: Start, keys: Keys, tmp_path: Pa
 
 
 def test_port_in_use_is_named(start: Start) -> None:
-    """A second listener on the port says what to do."""
+    """A second listener on the same port reports the port."""
     listener = start()
     with pytest.raises(PortUnavailable, match=str(listener.port)):
         start(port=listener.port)
