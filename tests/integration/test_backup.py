@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.skipif(shutil.which("pg_dump") is None, reason="postgresql-client is not installed")
 def test_backup_brings_the_database_back(both_databases: Database, database_url: str, tmp_path: Path) -> None:
-    """Rows and schema are those of the backup; a table that came later is gone."""
+    """Rows and schema are those of the backup; a table that was added later is gone."""
     with both_databases.transaction() as session:
         add_study(session, "1.1", at=now_of(both_databases))
     kind = both_databases.engine.dialect.name

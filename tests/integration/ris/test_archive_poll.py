@@ -29,7 +29,7 @@ WEEK_S = 604_800.0
 
 @pytest.fixture(params=["dicom", "dicomweb"])
 def archive(request: pytest.FixtureRequest, orthanc: Orthanc, free_port: int) -> ArchiveSettings:
-    """Orthanc, asked by DIMSE or over DICOMweb."""
+    """Orthanc, queried over DIMSE or DICOMweb."""
     if request.param == "dicomweb":
         if not orthanc.dicomweb:
             pytest.skip("Orthanc has no DICOMweb plugin")
@@ -41,26 +41,26 @@ def archive(request: pytest.FixtureRequest, orthanc: Orthanc, free_port: int) ->
 
 @pytest.fixture
 def polled(archive: ArchiveSettings, site_with: Callable[..., Site]) -> Site:
-    """A site that asks this archive."""
+    """A site that queries this archive."""
     return site_with(archive)
 
 
 def poll_of(site: Site, look_back_s: float = WEEK_S) -> ArchiveReports:
-    """What the housekeeping runs."""
+    """The poll that housekeeping runs."""
     archive = site.settings.archive
     assert archive is not None
     return ArchiveReports(site.database, archive, site.incoming, look_back_s)
 
 
 def name_for(site: Site, name: str) -> str:
-    """The name of a study that no other test has put into this Orthanc."""
+    """The name of a study that no other test has stored in this Orthanc."""
     archive = site.settings.archive
     assert archive is not None
     return f"{name}-{archive.kind}/now"
 
 
 def drafted(site: Site, name: str, *, ours: Dataset | None = None, age_s: float = 0) -> Dataset:
-    """A study that was received and drafted; `ours` is a document of that draft."""
+    """The image of a study that was received and drafted; `ours` is a document of that draft."""
     image = film(name)
     job_id = site.queue(image)
     with site.database.transaction() as session:
@@ -113,13 +113,13 @@ def entered(site: Site) -> list[tuple[str, str]]:
 
 
 def test_signed_report_of_a_drafted_study_is_found_and_entered_once(polled: Site, archived: Keep) -> None:
-    """It is retrieved as an earlier study's is, makes no job, and its study is not asked for again."""
+    """It is retrieved like an earlier study's, makes no job, and its study is not queried again."""
     image = drafted(polled, name_for(polled, "POLL-1"))
     poll = poll_of(polled)
     archived(image)
     assert poll.run_once() == 0
     archived(signed(image, "Small left effusion."))
-    while (retrieved := poll.run_once()) == 0:  # the look before this one ended the round
+    while (retrieved := poll.run_once()) == 0:  # the previous poll ended the round
         pass
     assert retrieved == 1
     assert entered(polled) == [(image.StudyInstanceUID, "Finding: Small left effusion.")]
@@ -129,7 +129,7 @@ def test_signed_report_of_a_drafted_study_is_found_and_entered_once(polled: Site
 
 
 def test_unverified_report_is_retrieved_once_and_no_truth(polled: Site, archived: Keep) -> None:
-    """A resident's draft is held, and not fetched at every look; the verified one that follows counts."""
+    """A resident's draft is kept, but not fetched at every poll; the verified report that follows counts."""
     image = drafted(polled, name_for(polled, "POLL-2"))
     archived(image, report(image, "Preliminary."))
     poll = poll_of(polled)
@@ -141,7 +141,7 @@ def test_unverified_report_is_retrieved_once_and_no_truth(polled: Site, archived
 
 
 def test_own_documents_are_never_retrieved(polled: Site, archived: Keep) -> None:
-    """Our report in the archive, verified or not, is neither fetched nor compared with itself."""
+    """Our report in the archive, even if verified, is neither fetched nor compared with itself."""
     ours = signed(film(name_for(polled, "POLL-3")), "Written by us.")
     image = drafted(polled, name_for(polled, "POLL-3"), ours=ours)
     archived(image, ours)
@@ -154,7 +154,7 @@ def test_own_documents_are_never_retrieved(polled: Site, archived: Keep) -> None
 
 
 def test_old_draft_is_not_asked_for(polled: Site, archived: Keep) -> None:
-    """`archive_look_back_s` ends the wait for a report that nobody signs."""
+    """`archive_look_back_s` limits the wait for a report that nobody signs."""
     image = drafted(polled, name_for(polled, "POLL-4"), age_s=WEEK_S + 60)
     archived(image, signed(image, "Clear."))
     assert poll_of(polled).run_once() == 0
@@ -163,7 +163,7 @@ def test_old_draft_is_not_asked_for(polled: Site, archived: Keep) -> None:
 def test_archive_that_is_away_is_asked_again(
     orthanc: Orthanc, site_with: Callable[..., Site], archived: Keep, free_port: int
 ) -> None:
-    """The failure is the caller's to retry, and the next look begins with the same study."""
+    """The caller has to retry after the failure, and the next poll begins with the same study."""
     away = site_with(ArchiveSettings(url="http://127.0.0.1:9/dicom-web", ae_title="WEBPACS", timeout_s=2))
     image = drafted(away, "POLL-5/now")
     with pytest.raises(ArchiveUnavailable):

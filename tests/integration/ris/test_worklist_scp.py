@@ -1,4 +1,4 @@
-"""Orders from a modality worklist that we did not write: dcmtk's wlmscpfs."""
+"""Orders from an independent modality worklist: dcmtk's wlmscpfs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TITLE = "RISWORK"
 
 
 def worklist_file(accession: str, patient: str, question: str, **values: str) -> Dataset:
-    """One entry as a worklist file."""
+    """One worklist entry as a file."""
     made = Dataset()
     made.SpecificCharacterSet = "ISO_IR 100"
     made.AccessionNumber, made.PatientID, made.PatientName = accession, patient, "CANARY^PATIENT"
@@ -75,7 +75,7 @@ def wlmscpfs(tmp_path: Path, program: Callable[[str], str]) -> Iterator[tuple[Mw
 
 
 def write(folder: Path, *entries: Dataset) -> None:
-    """Put entries where wlmscpfs looks."""
+    """Write the entries to the folder of wlmscpfs."""
     for number, one in enumerate(entries):
         one.file_meta = FileMetaDataset()
         one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -85,7 +85,7 @@ def write(folder: Path, *entries: Dataset) -> None:
 
 
 def test_order_from_wlmscpfs(wlmscpfs: tuple[MwlSettings, Path]) -> None:
-    """The accession number is matched, and the entry becomes the study's order with its umlauts."""
+    """The accession number is matched, and the entry becomes the study's order, umlauts included."""
     settings, folder = wlmscpfs
     write(
         folder,
@@ -111,7 +111,7 @@ def test_order_from_wlmscpfs(wlmscpfs: tuple[MwlSettings, Path]) -> None:
 
 
 def test_worklist_that_does_not_know_us_or_is_not_there(wlmscpfs: tuple[MwlSettings, Path]) -> None:
-    """A wrong AE title and a closed port are told apart in words, and neither raises anything else."""
+    """A wrong AE title and a closed port are each reported, and raise no other error."""
     settings, _folder = wlmscpfs
     wrong = settings.model_copy(update={"ae_title": "NOBODY"})
     with pytest.raises((WorklistUnavailable, WorklistRefused)):

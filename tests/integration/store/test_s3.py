@@ -18,7 +18,7 @@ from agent.objects.store_s3 import RemoteStore, open_remote
 
 pytestmark = [
     pytest.mark.integration,
-    # The client's own library still asks for the time in a way that newer Pythons advise against.
+    # The client's own library still gets the time by a call that newer Python versions deprecate.
     pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore.*"),
 ]
 
@@ -35,7 +35,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The URL of a store in an empty bucket, with credentials where the client looks for them."""
+    """The URL of a store in an empty bucket, with the credentials in the client's environment."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -50,18 +50,18 @@ def url(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.fixture
 def here(url: str, server: str, tmp_path: Path) -> RemoteStore:
-    """The store as one machine has it."""
+    """The store as opened on one machine."""
     return open_remote(url, tmp_path / "here", 0, endpoint_url=server, cache_mb=100)
 
 
 @pytest.fixture
 def there(url: str, server: str, tmp_path: Path) -> RemoteStore:
-    """The store as another machine has it."""
+    """The store as opened on another machine."""
     return open_remote(url, tmp_path / "there", 0, endpoint_url=server, cache_mb=100)
 
 
 def test_object_stored_here_is_read_there(here: RemoteStore, there: RemoteStore) -> None:
-    """Ten megabytes, confirmed by the server's own MD5, arrive whole on the other machine."""
+    """Ten megabytes, checked by the server's MD5, arrive whole on the other machine."""
     content = bytes(range(256)) * 40_000
     stored = here.put((content[:100], memoryview(content)[100:]))
     assert (stored.sha256, stored.new) == (hashlib.sha256(content).hexdigest(), True)
@@ -71,7 +71,7 @@ def test_object_stored_here_is_read_there(here: RemoteStore, there: RemoteStore)
 
 
 def test_quarantine_and_discard_reach_the_bucket(here: RemoteStore, there: RemoteStore) -> None:
-    """What one machine takes out of the store is out of it for the other one."""
+    """What one machine removes from the store is removed for the other one too."""
     bad, unwanted = here.put((b"bad",)), here.put((b"unwanted",))
     here.move_to_quarantine(bad.sha256)
     here.discard(unwanted.sha256)
@@ -82,7 +82,7 @@ def test_quarantine_and_discard_reach_the_bucket(here: RemoteStore, there: Remot
 
 
 def test_bucket_that_is_not_there_keeps_nothing(server: str, url: str, tmp_path: Path) -> None:
-    """A wrong bucket, or a server that is down, is no success: the sender is asked to retry."""
+    """With a missing bucket or a server that is down storing fails, so that the sender is asked to retry."""
     del url  # for the credentials
     for address in (server, "http://127.0.0.1:9"):
         store = open_remote("s3://nowhere/echo", tmp_path / "x", 0, endpoint_url=address, cache_mb=1)
@@ -94,7 +94,7 @@ def test_bucket_that_is_not_there_keeps_nothing(server: str, url: str, tmp_path:
 def test_doctor_writes_reads_and_deletes_an_object(
     url: str, server: str, tmp_path: Path, bucket: str, verdict: CheckResult
 ) -> None:
-    """Nothing stays in the bucket; one that does not exist is wrong, with what to look at."""
+    """`doctor` leaves nothing in the bucket; a missing bucket is reported as wrong, with a remedy."""
     settings = Settings(
         storage=StorageSettings(
             path=tmp_path / "doctor",

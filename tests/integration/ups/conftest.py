@@ -1,4 +1,4 @@
-"""A manager with both transports on loopback; one for a file's tests, which use UIDs of their own."""
+"""A manager with both transports on loopback, one for each test file; the tests use UIDs of their own."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def remote(port: int) -> Iterator[RemoteManager]:
 
 @pytest.fixture
 def uid() -> str:
-    """The UID of a workitem that no other test has."""
+    """The UID of a workitem that no other test uses."""
     return f"2.25.777.{next(_numbers)}"
 
 
 @pytest.fixture(scope="session")
 def node(program: Callable[[str], str]) -> Node:
-    """What runs the peers that are written on npm's dcmjs-dimse."""
+    """The runner of the peers written with npm's dcmjs-dimse."""
     return Node(program("node"), installed_modules(program))

@@ -1,4 +1,4 @@
-"""Peers written on npm's dcmjs-dimse: a DICOM stack that has nothing in common with ours."""
+"""Peers written with npm's dcmjs-dimse, a DICOM stack unrelated to ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PEERS = Path(__file__).parent / "peers"
 
 
 def installed_modules(program: Callable[[str], str]) -> Path:
-    """Return the folder of npm's modules, fetched once into the cache."""
+    """Return the folder of npm's modules, which is fetched once into the cache."""
     npm = program("npm")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = cache / "echo-agent" / f"dcmjs-dimse-{VERSION}"
@@ -44,7 +44,7 @@ class Node:
 
     @contextmanager
     def running(self, name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a peer, and end it."""
+        """Start a peer, and kill it afterwards."""
         process = subprocess.Popen(
             [self._program, str(PEERS / f"{name}.js"), *arguments],
             env={**os.environ, "NODE_PATH": str(self._modules)},
@@ -60,7 +60,7 @@ class Node:
             process.communicate()
 
     def run(self, name: str, *arguments: str) -> Any:
-        """Run a peer to its end; return the JSON of its last line."""
+        """Run a peer until it exits; return the JSON of its last line."""
         with self.running(name, *arguments) as process:
             out, errors = process.communicate(timeout=120)
             assert process.returncode == 0, errors

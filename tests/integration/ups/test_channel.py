@@ -1,4 +1,4 @@
-"""WebSockets that flood, never read or are too many harm nobody else."""
+"""WebSockets that flood, never read or are too many do not affect others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def client_of(database: Database, token: str = "all") -> TestClient:
 
 
 class StuckSocket:
-    """A WebSocket whose peer takes nothing and says nothing."""
+    """A WebSocket whose peer reads nothing and sends nothing."""
 
     def __init__(self, title: str) -> None:
         self.path_params, self.headers = {"receiver": title}, {"authorization": "Bearer all"}
@@ -40,7 +40,7 @@ class StuckSocket:
         self.closed: int | None = None
 
     async def accept(self) -> None:
-        """It is open."""
+        """Do nothing."""
 
     async def send_json(self, _message: object) -> None:
         """Wait for ever."""
@@ -52,12 +52,12 @@ class StuckSocket:
         return {}
 
     async def close(self, code: int) -> None:
-        """Note with which code it was closed."""
+        """Record the close code."""
         self.closed = code
 
 
 def test_client_that_never_reads_is_disconnected(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its events wait up to a number; then it is closed with 1013, and finds the state by a search."""
+    """A limited number of its events wait; then it is closed with 1013, and has to search for the state."""
     monkeypatch.setattr(channel_module, "MOST_WAITING", 5)
     manager, stuck = Manager(database), StuckSocket("STUCK")
     manager.subscribe(str(GLOBAL_SUBSCRIPTION), "STUCK", known=True)
@@ -77,7 +77,7 @@ def test_client_that_never_reads_is_disconnected(database: Database, monkeypatch
 def test_client_that_talks_without_end_is_disconnected(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A subscriber has nothing to say."""
+    """A subscriber has no reason to send messages."""
     monkeypatch.setattr(channel_module, "MOST_HEARD", 10)
     with client_of(database) as client, client.websocket_connect("/subscribers/LOUD") as socket:
         for _ in range(10):
@@ -88,7 +88,7 @@ def test_client_that_talks_without_end_is_disconnected(
 
 
 def test_too_many_channels_are_turned_away(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are open go on."""
+    """Those already open keep working."""
     monkeypatch.setattr(channel_module, "MOST_CHANNELS", 2)
     with client_of(database) as client:
         client.post(f"/workitems/{GLOBAL_SUBSCRIPTION}/subscribers/A")
@@ -116,7 +116,7 @@ def test_too_many_channels_are_turned_away(database: Database, monkeypatch: pyte
 def test_channel_is_for_those_who_may_subscribe(
     database: Database, token: str, receiver: str, opened: bool
 ) -> None:
-    """Each for its own AE title; the token of the settings for any."""
+    """Each token opens the channel of its own AE title; the token in the settings opens any."""
     with client_of(database, token) as client:
         try:
             with client.websocket_connect(f"/subscribers/{receiver}"):
@@ -144,13 +144,13 @@ def test_channel_is_for_those_who_may_subscribe(
 def test_token_does_what_it_may_and_nothing_else(
     database: Database, token: str, method: str, path: str, status: int
 ) -> None:
-    """403 names the right that is missing."""
+    """A request beyond the token's rights is answered 403; an unknown token is answered 401."""
     with client_of(database, token) as client:
         assert client.request(method, path).status_code == status
 
 
 def test_body_with_too_many_objects_is_refused_before_it_is_parsed(database: Database) -> None:
-    """A megabyte of empty items would be hundreds of megabytes of Python objects."""
+    """A megabyte of empty items would become hundreds of megabytes of Python objects."""
     body = '{"00404021": {"vr": "SQ", "Value": [' + ",".join(["{}"] * 30_000) + "]}}"
     kind = {"content-type": "application/dicom+json"}
     with client_of(database) as client:
@@ -172,7 +172,7 @@ def test_body_with_too_many_objects_is_refused_before_it_is_parsed(database: Dat
 def test_values_that_a_database_cannot_keep_are_refused_by_name(
     database: Database, tag: str, vr: str, value: object
 ) -> None:
-    """NUL, half a surrogate pair, too much, another VR, no number."""
+    """NUL, a lone surrogate, too long a value, another VR and NaN are refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reply = Manager(database).create("2.25.9802.1", Dataset.from_json(_with(tag, vr, value)))

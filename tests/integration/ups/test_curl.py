@@ -1,4 +1,4 @@
-"""The worklist over HTTP as curl sees it: a workitem from its creation to its end, on a real socket."""
+"""The worklist over HTTP with curl: a workitem from its creation to its end, on a real socket."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def http_port(manager: Manager, worklist_database: Database) -> Iterator[int]:
 
 
 class Curl:
-    """Asks the worklist."""
+    """Sends requests to the worklist."""
 
     def __init__(self, program: str, port: int, folder: Path) -> None:
         self._program, self._url, self._folder = program, f"http://127.0.0.1:{port}", folder
@@ -70,7 +70,7 @@ class Curl:
 
 
 def to(state: str, transaction: str) -> Dataset:
-    """Return a request for another state."""
+    """Return a request to change the state."""
     wanted = Dataset()
     wanted.ProcedureStepState, wanted.TransactionUID = state, transaction
     return wanted
@@ -113,7 +113,7 @@ def test_curl_walks_from_creation_to_the_end(
 def test_subscriber_that_was_cut_off_finds_by_a_search_what_it_missed(
     http_port: int, manager: Manager, uid: str, program: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """Its WebSocket breaks; what happens meanwhile is not repeated; search, then events go on."""
+    """Missed events are not repeated after its WebSocket broke; it searches, then gets the next events."""
     curl = Curl(program("curl"), http_port, tmp_path)
     where = f"ws://127.0.0.1:{http_port}/subscribers/READER9"
     headers = {"Authorization": "Bearer secret"}

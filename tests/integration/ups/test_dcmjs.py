@@ -1,4 +1,4 @@
-"""The worklist and a peer of another stack, npm's dcmjs-dimse: one walks through it, one races with us."""
+"""The worklist and npm's dcmjs-dimse: one peer goes through all requests, one competes with us."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plain(item: Dataset) -> dict[str, object]:
 
 
 def test_peer_walks_from_creation_to_the_end(worklist_database: Database, node: Node) -> None:
-    """Query, claim, progress, completion, cancel requests, subscription, events: each with its status."""
+    """Query, claim, progress, completion, cancel requests and subscription have their statuses and events."""
     (listening,) = free_ports(1)
     manager = Manager(worklist_database, reachable=["NODE"])
     scp = UpsScp(ListenerSettings(ae_title="ECHO_UPS", port=0), manager)
@@ -85,7 +85,7 @@ def test_peer_walks_from_creation_to_the_end(worklist_database: Database, node: 
 def test_two_performers_race_and_each_workitem_is_performed_once(
     worklist_database: Database, database: Database, node: Node
 ) -> None:
-    """Ours and one on dcmjs-dimse take whatever they can get: one claim, one performer, one end each."""
+    """Our performer and one on dcmjs-dimse claim all they can: each workitem has one claim and one end."""
     manager = Manager(worklist_database, reachable=["WATCHER"])
     manager.subscribe(str(GLOBAL_SUBSCRIPTION), "WATCHER")
     scp = UpsScp(ListenerSettings(ae_title="ECHO_UPS", port=0), manager)

@@ -1,4 +1,4 @@
-"""The worklist over DIMSE, asked by pynetdicom."""
+"""The worklist over DIMSE, with pynetdicom as the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MINE, OTHER = "2.25.11", "2.25.12"
 
 
 def bring_to(manager: Manager, state: StepState | None, uid: str) -> None:
-    """Make a workitem and bring it into a state; None makes none."""
+    """Create a workitem and bring it into a state; None creates none."""
     if state is None:
         return
     assert manager.create(uid, scheduled()).status == 0
@@ -35,14 +35,14 @@ def bring_to(manager: Manager, state: StepState | None, uid: str) -> None:
 
 
 def state_of(manager: Manager, uid: str) -> StepState | None:
-    """Return a workitem's state, None where there is no such workitem."""
+    """Return a workitem's state, or None if it does not exist."""
     found = manager.get(uid).dataset
     return None if found is None else StepState(found.ProcedureStepState)
 
 
 @pytest.mark.parametrize("cell", [*CHANGE_TABLE, *CANCEL_TABLE], ids=str)
 def test_every_cell_of_the_state_table(manager: Manager, remote: RemoteManager, uid: str, cell: Cell) -> None:
-    """The status on the wire, and the state that follows."""
+    """Each cell gives the status on the wire and the state that follows."""
     bring_to(manager, cell.present, uid)
     if cell.present is StepState.IN_PROGRESS and cell.requested.final and not cell.cancel_request:
         assert remote.update(uid, outcome(cell.requested), MINE) == 0
@@ -56,7 +56,7 @@ def test_every_cell_of_the_state_table(manager: Manager, remote: RemoteManager, 
 
 
 def test_create_names_each_attribute_that_is_missing(port: int) -> None:
-    """Every attribute of type 1 and 2, one at a time, absent and then empty."""
+    """Every attribute of type 1 and 2 is missing once, and every one of type 1 is empty once."""
     ae = AE(ae_title="TESTER")
     ae.add_requested_context(PUSH)
     association = ae.associate("127.0.0.1", port, ae_title="ECHO_UPS")
@@ -80,7 +80,7 @@ def test_create_names_each_attribute_that_is_missing(port: int) -> None:
 
 
 def test_transaction_uid_is_never_given_away(manager: Manager, remote: RemoteManager, uid: str) -> None:
-    """Who knows it may act as the performer."""
+    """Anyone who knows it may act as the performer."""
     bring_to(manager, StepState.IN_PROGRESS, uid)
     found = remote.get(uid)
     assert found is not None
@@ -89,7 +89,7 @@ def test_transaction_uid_is_never_given_away(manager: Manager, remote: RemoteMan
 
 
 def test_query_returns_what_matches_urgent_ones_first(manager: Manager, remote: RemoteManager) -> None:
-    """State and readiness are keys; the order is the priority."""
+    """State and readiness are keys; the order is by priority."""
     for number, priority in enumerate(("LOW", "HIGH", "MEDIUM")):
         manager.create(f"1.2.3.{number}", scheduled(ScheduledProcedureStepPriority=priority))
     manager.create("1.2.3.9", scheduled(InputReadinessState="INCOMPLETE"))
@@ -101,7 +101,7 @@ def test_query_returns_what_matches_urgent_ones_first(manager: Manager, remote: 
 def test_update_needs_the_performers_transaction_uid(
     manager: Manager, remote: RemoteManager, uid: str
 ) -> None:
-    """A claimed workitem is its performer's alone; a final one is nobody's."""
+    """Only the performer may update a claimed workitem; nobody may update a final one."""
     bring_to(manager, StepState.IN_PROGRESS, uid)
     changes = Dataset()
     changes.ProcedureStepLabel = "changed"
@@ -114,7 +114,7 @@ def test_update_needs_the_performers_transaction_uid(
 def test_subscriber_hears_every_event_in_order(
     manager: Manager, remote: RemoteManager, worklist_database: Database, uid: str
 ) -> None:
-    """Both steps of a cancellation, progress, a request to cancel, and the restart of the manager."""
+    """Both steps of a cancellation, progress, a cancel request and the restart of the manager are sent."""
     with subscriber() as reader:
         reporter = EventReporter(worklist_database, {"READER": peer(reader.port, "READER")})
         assert remote.subscribe("READER") == 0
@@ -139,12 +139,12 @@ def test_subscriber_hears_every_event_in_order(
 
 
 def test_unknown_receiver_is_refused(remote: RemoteManager) -> None:
-    """Events could not be sent to it."""
+    """A receiver to which events cannot be sent is refused."""
     assert f"{remote.subscribe('NOBODY'):04X}" == "C308"
 
 
 def test_single_and_filtered_subscriptions(manager: Manager, worklist_database: Database) -> None:
-    """A filter holds for later workitems, a suspended global subscription takes none."""
+    """A filter applies to later workitems; a suspended global subscription gets no new ones."""
 
     def heard_of(uid: str) -> list[str]:
         with worklist_database.transaction() as session:

@@ -1,4 +1,4 @@
-"""Events reach whoever can be reached, however many cannot; a restart is announced; rights are kept."""
+"""Events reach every reachable subscriber, however many are not; restarts are announced, rights enforced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEAD = 200
 
 
 def test_200_dead_subscribers_keep_no_event_from_one_that_lives(database: Database) -> None:
-    """Some refuse the connection, some take it and say nothing; the living one hears everything in order."""
+    """Some refuse the connection, some accept it and are silent; the live one gets everything in order."""
     titles = [f"DEAD{number}" for number in range(DEAD)]
     manager = Manager(database, reachable=[*titles, "READER"])
     with ExitStack() as held, subscriber() as reader:
@@ -57,7 +57,7 @@ def test_200_dead_subscribers_keep_no_event_from_one_that_lives(database: Databa
 
 
 def test_restart_is_announced_as_warm(database: Database) -> None:
-    """Subscriptions and workitems outlive the process: (0074,1246) and (0074,1247) say WARM START."""
+    """Subscriptions and workitems survive the process: (0074,1246) and (0074,1247) say WARM START."""
     manager = Manager(database, reachable=["READER"])
     manager.subscribe(GLOBAL, "READER")
     with subscriber() as reader:
@@ -116,7 +116,7 @@ def attempts(remote: RemoteManager) -> dict[str, int]:
     ],
 )
 def test_caller_does_what_it_may_and_nothing_else(guarded: int, calling: str, allowed: set[str]) -> None:
-    """Everything else is 0x0124; one that subscribes does so for itself, or may for others."""
+    """Everything else is 0x0124; a subscriber may subscribe itself, or others if it has that right."""
     caller = peer(guarded).model_copy(update={"calling_ae_title": calling})
     with open_manager(caller) as remote:
         statuses = attempts(remote)
@@ -126,7 +126,7 @@ def test_caller_does_what_it_may_and_nothing_else(guarded: int, calling: str, al
 
 
 def test_tokens_carry_the_rights_of_their_ae_title() -> None:
-    """The token of the settings may do everything; one that nobody has, nothing."""
+    """The token in the settings has all rights; an unknown one has none."""
     entry = UpsPermission(ae_title="READER", token="r", may=(Right.READ,))
     permissions = Permissions([entry], "all")
     assert permissions.rights_of("all") == ("", frozenset(Right))
@@ -147,7 +147,7 @@ def test_tokens_carry_the_rights_of_their_ae_title() -> None:
 def test_classes_and_instances_that_cannot_be_are_refused(
     port: int, named_class: str, uid: str, status: int
 ) -> None:
-    """0x0117 for a UID that is none, 0x0118 for a class that is not the worklist's."""
+    """0x0117 for an invalid UID, 0x0118 for a class that is not the worklist's."""
     with warnings.catch_warnings(), associated(peer(port), [PUSH]) as association:
         warnings.simplefilter("ignore")
         answer, _ = association.send_n_create(scheduled(), named_class, uid, meta_uid=PUSH)
@@ -155,7 +155,7 @@ def test_classes_and_instances_that_cannot_be_are_refused(
 
 
 def test_manager_names_the_uid_that_it_has_made(port: int) -> None:
-    """Without an Affected SOP Instance UID the response has one."""
+    """Without an Affected SOP Instance UID in the request the response has a new one."""
     entity = AE(ae_title="TESTER")
     entity.add_requested_context(PUSH)
     association = entity.associate("127.0.0.1", port, ae_title="ECHO_UPS")
@@ -169,7 +169,7 @@ def test_manager_names_the_uid_that_it_has_made(port: int) -> None:
 def test_claim_without_a_uid_is_refused(
     remote: RemoteManager, manager: Manager, uid: str, given: str
 ) -> None:
-    """Whatever stands in place of a Transaction UID: 0xC301, and the workitem stays SCHEDULED."""
+    """An invalid Transaction UID is answered 0xC301, and the workitem stays SCHEDULED."""
     manager.create(uid, scheduled())
     assert f"{manager.change_state(uid, 'IN PROGRESS', given).status:04X}" == "C301"
     found = remote.get(uid)
@@ -178,7 +178,7 @@ def test_claim_without_a_uid_is_refused(
 
 
 def test_data_set_with_too_many_items_is_refused_before_it_is_parsed(port: int) -> None:
-    """100,000 empty items of a sequence are 800 kB, and would be 300 MB of Python objects."""
+    """100,000 empty items of a sequence are 800 kB, and would become 300 MB of Python objects."""
     entity = AE(ae_title="TESTER")
     entity.add_requested_context(PUSH)
     association = entity.associate("127.0.0.1", port, ae_title="ECHO_UPS")
@@ -191,7 +191,7 @@ def test_data_set_with_too_many_items_is_refused_before_it_is_parsed(port: int) 
 
 
 def test_data_set_over_the_limit_ends_its_association_alone(port: int) -> None:
-    """More than 4 MB are never kept; the worklist goes on for others."""
+    """More than 4 MB are never kept; the worklist continues to serve others."""
     item = scheduled()
     item.add_new(0x00420011, "OB", bytes(5_000_000))
     with associated(peer(port), [PUSH]) as association:

@@ -1,4 +1,4 @@
-"""Answers to a C-FIND on the wire: complete in PDUs of any length, and only while somebody listens."""
+"""Answers to a C-FIND on the wire: complete in PDUs of any length, and only while the peer is there."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ EVERYTHING = read_query([]).keys
 
 
 class Endless(Manager):
-    """A worklist that never ends."""
+    """A worklist with an endless number of answers."""
 
     def find(self, keys: Dataset, **page: Any) -> Iterator[dict[str, Any]]:
-        """Yield the same workitem again and again."""
+        """Yield the same workitem repeatedly."""
         (found,) = islice(super().find(keys), 1)
         return repeat(found)
 
 
 def found_by(port: int, *, longest: int, syntax: str) -> list[Dataset]:
-    """Every answer, as a client that takes PDUs of at most `longest` bytes sees it."""
+    """Every answer, as received by a client that takes PDUs of at most `longest` bytes."""
     entity = AE(ae_title="READER")
     entity.maximum_pdu_size = longest
     entity.add_requested_context(PULL, syntax)
@@ -47,7 +47,7 @@ def found_by(port: int, *, longest: int, syntax: str) -> list[Dataset]:
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
 @pytest.mark.parametrize("longest", [0, 256, 16382])
 def test_answers_are_complete_in_pdus_of_any_length(database: Database, longest: int, syntax: str) -> None:
-    """Fragments end at the length that the client takes; 0 is any; each answer is what the search found."""
+    """Fragments have the client's maximum length (0: no limit); each answer is what the search found."""
     manager = Manager(database)
     for number in range(20):
         manager.create(f"1.2.9.{number}", scheduled(PatientName=f"Müller^{number}"))
@@ -60,7 +60,7 @@ def test_answers_are_complete_in_pdus_of_any_length(database: Database, longest:
 
 
 def test_peer_that_goes_away_ends_its_search(database: Database) -> None:
-    """An association that was aborted in the middle of the answers is soon free again, and no fault."""
+    """An association aborted in the middle of the answers is soon free again, and no error is counted."""
     manager = Endless(database)
     manager.create("1.2.9", scheduled())
     scp = UpsScp(ListenerSettings(ae_title="ECHO_UPS", port=0), manager)

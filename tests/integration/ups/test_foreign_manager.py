@@ -1,4 +1,4 @@
-"""We perform for a manager that is none of ours, on npm's dcmjs-dimse; our process is killed on the way."""
+"""We perform for an independent manager, on npm's dcmjs-dimse; our process is killed while it drafts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Performing:
 
     @contextmanager
     def ended(self) -> Iterator[None]:
-        """Let it run no longer than the block."""
+        """Kill the process at the end of the block."""
         try:
             yield
         finally:
@@ -62,7 +62,7 @@ class Performing:
 def test_performer_killed_in_mid_draft_ends_what_it_has_claimed(
     tmp_path: Path, database: Database, node: Node
 ) -> None:
-    """SIGKILL while it drafts: the next process completes with the stored Transaction UID, once."""
+    """After SIGKILL while drafting, the next process completes once, with the stored Transaction UID."""
     item = scheduled()
     item.InputInformationSequence[0].StudyInstanceUID = STUDY
     (port,) = free_ports(1)

@@ -1,4 +1,4 @@
-"""We perform for another system's worklist: claimed once, resumed after a death, reported once."""
+"""We perform for another system's worklist: claimed once, resumed after a crash, reported once."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ STATION = Station(ae_title="ECHO_AGENT", name="ECHO Agent")
 
 
 class NoArchive:
-    """There is no archive that could be asked."""
+    """No archive to query."""
 
     available = False
 
     def fetch(self, study_instance_uid: str) -> None:
-        """Nobody is asked."""
+        """Do nothing."""
 
 
 class Site:
@@ -40,7 +40,7 @@ class Site:
         self.database, self.peer = database, manager_peer(port, **values)
 
     def performer(self) -> Performer:
-        """A performer as a new process would make it."""
+        """A performer as a new process would create it."""
         return Performer(self.database, self.peer, STATION, NoArchive(), ae_titles={"pacs": "PACS"})
 
     def study(self, uid: str, state: str = "QUEUED") -> int:
@@ -58,14 +58,14 @@ class Site:
                 add_draft(session, job, at=database_now(session), stored_after_s=1)
 
     def claims(self) -> list[UpsClaim]:
-        """Return what was claimed."""
+        """Return the claims."""
         with self.database.reading() as session:
             return list(session.scalars(select(UpsClaim).order_by(UpsClaim.id)))
 
 
 @pytest.fixture
 def site(database: Database, port: int) -> Site:
-    """A performer's own database beside the manager's."""
+    """A performer's own database, apart from the manager's."""
     return Site(database, port)
 
 
@@ -117,7 +117,7 @@ def test_failed_draft_cancels_with_the_reason(site: Site, manager: Manager, uid:
 
 
 def test_leaves_what_is_not_for_us(site: Site, manager: Manager, uid: str) -> None:
-    """Another station's, another kind of work, input that is not there, a study that we cannot get."""
+    """Another station, another kind of work, input not ready, a study that we cannot get."""
     site.study(f"{uid}.1")
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "OTHER", "99X", "another station"
@@ -131,7 +131,7 @@ def test_leaves_what_is_not_for_us(site: Site, manager: Manager, uid: str) -> No
 
 
 class Killed(BaseException):
-    """The process died here."""
+    """The process was killed here."""
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ class Killed(BaseException):
 def test_performer_that_dies_goes_on_with_its_own_claim(
     site: Site, manager: Manager, uid: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Transaction UID is the one that was written down; the workitem ends once."""
+    """The stored Transaction UID is used again, and the workitem ends once."""
     job = site.study(f"{uid}.1")
     order(manager, uid, f"{uid}.1")
     if "completion" in place:
@@ -167,7 +167,7 @@ def test_performer_that_dies_goes_on_with_its_own_claim(
 def test_manager_that_calls_any_claim_claimed_does_not_make_it_ours(
     site: Site, manager: Manager, uid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """0xC302 to a wrong Transaction UID, as some managers answer: only an update tells whose claim it is."""
+    """If a manager answers 0xC302 to a wrong Transaction UID, only an update shows whose claim it is."""
     site.study(f"{uid}.1")
     order(manager, uid, f"{uid}.1")
 
@@ -182,7 +182,7 @@ def test_manager_that_calls_any_claim_claimed_does_not_make_it_ours(
 
 
 def test_two_performers_race_and_each_workitem_is_claimed_once(manager: Manager, port: int, uid: str) -> None:
-    """Both ask for all of them at the same time; every claim has one winner."""
+    """Four performers request all workitems at the same time; every claim has one winner."""
     uids = [f"{uid}.{n}" for n in range(40)]
     for one in uids:
         order(manager, one, "1.2.3")
