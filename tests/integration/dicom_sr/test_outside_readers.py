@@ -62,7 +62,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_pixelmed_finds_no_error(documents: dict[str, Path], program: Callable[[str], str]) -> None:
-    """TID 1500, 1501 and the templates they include are conformed to; extensions are only warnings."""
+    """Document A conforms to TID 1500, 1501 and what they include; extensions are only warnings."""
     if not PIXELMED.is_file():
         skip_or_fail("PixelMed is not installed: Debian package libpixelmed-java")
     done = subprocess.run(

@@ -40,7 +40,7 @@ def test_earlier_study_is_found_and_used(site: Site) -> None:
 
 
 def test_rejection_note_says_nothing_about_a_patient(site: Site) -> None:
-    """Notes that came before the images, of the study and of its earlier study, do not set the patient."""
+    """Rejection notes that arrive before the images of the study or its prior do not set the patient."""
     now, other = film("BOTH/now"), {"PatientID": "OTHER", "PatientName": "ROE^RICHARD", "PatientSex": "M"}
     early = [note_of(one, "1.2.9", **other) for one in (now, PRIOR)]
     assert site.receive(*early) == [0, 0]

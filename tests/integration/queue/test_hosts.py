@@ -1,6 +1,6 @@
 """Workers on several machines: hosts in network namespaces, each with a cable to the database's host.
 
-Skipped with the reason where namespaces may not be made. Nothing leaves this machine.
+Skipped with the reason where namespaces cannot be created. Nothing leaves this machine.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def test_claim_by_many_claimers_takes_each_job_once(both_databases: Database) ->
 
 
 def test_claim_leaves_places_free_for_jobs_that_do_not_yield(both_databases: Database) -> None:
-    """Backfill and shadow studies get only the room left for them; urgent jobs may have it all."""
+    """Beyond the room for backfill and shadow studies places stay empty; urgent jobs may use them all."""
     for lane in (Lane.BACKFILL, Lane.SHADOW, Lane.BACKFILL, Lane.ROUTINE):
         for site in ("north", "south") if lane is Lane.BACKFILL else ("north",):
             fill(both_databases, lane, site, 1)

@@ -106,7 +106,7 @@ def request_pdu(
 ) -> bytes:
     """An A-ASSOCIATE-RQ PDU, built by hand (PS3.8 9.3.2).
 
-    Each class is offered in each syntax, in contexts of their own that are numbered 1, 3, 5, …
+    Each class is offered in each syntax, in a context of its own, numbered 1, 3, 5, …
     """
 
     def item(kind: int, body: bytes) -> bytes:

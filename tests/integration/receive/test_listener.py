@@ -178,7 +178,7 @@ def test_full_house_rejects_for_now_and_takes_the_next(start: Start) -> None:
 
 
 def test_low_disk_asks_the_sender_to_retry(start: Start) -> None:
-    """0xA700 while space is low and nothing is kept; the next object succeeds when there is space."""
+    """While space is low: 0xA700, and nothing is kept; the next object succeeds when there is space."""
     listener = start(min_free_mb=1e9)
     assert send(listener, bare_film()) == [0xA700]
     assert (listener.instances(), list(listener.store.files())) == (0, [])
