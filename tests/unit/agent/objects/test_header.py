@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from agent.objects.header import (
     DEFLATED_LITTLE,
     EXPLICIT_BIG,
     IMPLICIT_LITTLE,
+    MAXIMUM_INFLATED,
     STAT_PRIORITY,
     Code,
     Header,
@@ -117,12 +119,35 @@ def test_header_of_a_deflated_dataset_is_read() -> None:
         read_header(data[: len(data) // 2], DEFLATED_LITTLE)
 
 
+def deflated(inflated_bytes: int) -> bytes:
+    """A whole deflated dataset that inflates to so many bytes; its Pixel Data are as long as needed."""
+    dataset = chest()
+    del dataset.PixelData
+    head = encoded(dataset)
+    zeros = inflated_bytes - len(head) - 12
+    head += struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OW", 0, zeros)
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    start = deflater.compress(head) + deflater.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush the same input gives the same bytes, so one megabyte is compressed for all.
+    megabyte = deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_FULL_FLUSH)
+    rest = deflater.compress(bytes(zeros % (1 << 20))) + deflater.flush()
+    return start + megabyte * (zeros >> 20) + rest
+
+
 def test_header_refuses_a_deflate_bomb() -> None:
-    """A dataset that inflates beyond 64 MB is refused before it is inflated further."""
-    deflater = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
-    bomb = b"".join(deflater.compress(bytes(1 << 20)) for _ in range(65)) + deflater.flush()
-    with pytest.raises(UnreadableInstance):
-        read_header(bomb, DEFLATED_LITTLE)
+    """A dataset is read up to 64 MB and refused beyond, before it is inflated further."""
+    assert MAXIMUM_INFLATED == 64 << 20
+    assert read_header(deflated(MAXIMUM_INFLATED - 2), DEFLATED_LITTLE).has_pixel_data
+    with pytest.raises(UnreadableInstance, match="larger than 64 MB"):
+        read_header(deflated(MAXIMUM_INFLATED + 2), DEFLATED_LITTLE)
+    bomb = deflated(1 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableInstance, match="larger than 64 MB"):
+            read_header(bomb, DEFLATED_LITTLE)
+        assert tracemalloc.get_traced_memory()[1] < 3 * MAXIMUM_INFLATED
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT_LITTLE, EXPLICIT_BIG])
