@@ -67,8 +67,15 @@ def test_statement_has_the_form_of_the_standard(statement: str) -> None:
         assert title in titles
     for annex in range(1, 7):
         assert f"**8.{annex} " in statement
-    for _, body in re.findall(r"^(## [^\n]*)\n(.*?)(?=^## |\Z)", statement, re.MULTILINE | re.DOTALL):
-        assert body.strip()
+    # A section may begin with its first subsection: a heading of more `#`.
+    parts = re.findall(r"^(#+) ([^\n]*)\n(.*?)(?=^#+ |\Z)", statement, re.MULTILINE | re.DOTALL)
+    following = [*(marks for marks, _, _ in parts[1:]), ""]
+    empty = [
+        title
+        for (marks, title, body), after in zip(parts, following, strict=True)
+        if not body.strip() and len(after) <= len(marks)
+    ]
+    assert empty == []
 
 
 def test_statement_links_lead_to_its_sections(statement: str) -> None:

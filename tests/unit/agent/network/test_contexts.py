@@ -7,7 +7,7 @@ from pynetdicom import _config
 from agent.network.contexts import SECONDARY_CAPTURE, TRANSFER_SYNTAXES, supported_contexts
 
 
-def test_contexts_are_verification_and_projection_images_only() -> None:
+def test_contexts_are_verification_projection_images_and_key_objects_only() -> None:
     """Verification, CR, DX for presentation, Secondary Capture and key objects are offered; no other is."""
     classes = [str(context.abstract_syntax) for context in supported_contexts(True)]
     assert classes == [

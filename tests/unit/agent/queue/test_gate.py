@@ -375,13 +375,20 @@ def test_notation_makes_no_second_patient(
 
 
 def test_judgement_names_the_images_that_may_be_drafted(house: House) -> None:
-    """A refusal has its error, and the values of a judgement are frozen."""
+    """Only the eligible image may be drafted, none after a conflict, and a refusal cannot be changed."""
     from agent.queue import gate
 
-    house.receive(alpha())
+    house.receive(alpha(BodyPartExamined="HIP"))
+    house.receive(beta(PatientID="PA", PatientName="Alpha^A"))
+    judgement = gate.judge(house.database, house.store, Settings(), 1)
+    chest = judgement.contents.here[1]
+    assert (judgement.accepted, judgement.refusal) == ({chest.sha256}, None)
     house.receive(beta())
     judgement = gate.judge(house.database, house.store, Settings(), 1)
+    assert judgement.accepted == frozenset()
     assert judgement.refusal is not None
+    assert (judgement.refusal.state, judgement.refusal.code) == (JobState.FAILED, "patient-conflict")
     assert isinstance(judgement.refusal.error, PatientConflict)
+    assert judgement.refusal.reason == str(judgement.refusal.error)
     with pytest.raises(dataclasses.FrozenInstanceError):
         judgement.refusal = None  # type: ignore[misc]

@@ -142,22 +142,22 @@ def test_copy_that_names_its_source_stands_behind_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("values", "why"),
     [
-        {"SeriesDescription": "Chest PA bone"},
-        {"ImageType": ["DERIVED", "PRIMARY", "BONE"]},
-        {"SeriesDescription": "CAD result"},
-        {"DerivationDescription": "inverted"},
-        {"QualityControlImage": "YES"},
-        {"SeriesDescription": "Test exposure"},
-        {"SeriesDescription": "Chest oblique"},
+        ({"SeriesDescription": "Chest PA bone"}, "bone image of a dual-energy exposure"),
+        ({"ImageType": ["DERIVED", "PRIMARY", "BONE"]}, "bone image of a dual-energy exposure"),
+        ({"SeriesDescription": "CAD result"}, "result of a computer aid, screen capture or document"),
+        ({"DerivationDescription": "inverted"}, "inverted copy"),
+        ({"QualityControlImage": "YES"}, "test exposure"),
+        ({"SeriesDescription": "Test exposure"}, "test exposure"),
+        ({"SeriesDescription": "Chest oblique"}, "oblique view"),
     ],
 )
-def test_what_is_no_film_is_never_read(values: dict[str, object]) -> None:
-    """A study of nothing else has no image to read, and its image is left out."""
+def test_what_is_no_film_is_never_read(values: dict[str, object], why: str) -> None:
+    """A study of nothing else has no image to read, and its image is left out with the reason."""
     choice = choose_films(films_of(header(ViewPosition="PA", **values)))
     assert numbers(choice) == (None, None)
-    assert len(choice.left_out) == 1
+    assert [(one.film.uid, one.why) for one in choice.left_out] == [("1.2.1", why)]
 
 
 @pytest.mark.parametrize(
