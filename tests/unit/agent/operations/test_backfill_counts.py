@@ -73,6 +73,10 @@ def test_metrics_hold_the_states(database: Database, settings: Settings) -> None
         ("echo_agent_backfill_studies", "SKIPPED"): 1.0,
         ("echo_agent_backfill_stopped", ""): 0.0,
     }
+    with database.transaction() as session:
+        session.add(BackfillControl(id=1, stopped=True))
+    text = exposition(read_status(database, settings), settings).decode()
+    assert "\necho_agent_backfill_stopped 1.0\n" in text
 
 
 def test_without_a_plan_nothing_is_said(database: Database, settings: Settings) -> None:

@@ -16,11 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.database.session import Database
 from agent.database.tables import Quarantined, Worker
 from agent.foundation.settings.tree import AuditSettings, DestinationSettings, Settings, StorageSettings
+from agent.operations.health import Level
 from agent.operations.metrics import exposition
 from agent.operations.status import read_status
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
+from tests.unit.test_docs import commands
 
 SELECTOR = re.compile(r"(echo_agent_\w+)(?:\{([^}]*)\})?")
+# How a text tells the person on call what to do: a command to run, or a place to look at.
+ACTION = re.compile(r"`(?:echo-agent|systemctl) |\b(?:Look at|Free space|check)\b")
 LABEL = re.compile(r"(\w+)\s*(=~|!=|!~|=)\s*\"([^\"]*)\"")
 
 
@@ -90,10 +94,10 @@ def test_every_metric_that_is_asked_for_exists(
                 if label == "instance":  # Prometheus adds this label
                     continue
                 known = {one.get(label) for one in metrics.get(name, [])}
+                if label == "level" and None not in known:  # a problem of any level may occur
+                    known = {level.name.lower() for level in Level}
                 wanted = value.split("|") if operator == "=~" else [value]
-                unknown.extend(
-                    f"{name}{{{label}={one}}}" for one in wanted if one not in known and label != "level"
-                )
+                unknown.extend(f"{name}{{{label}={one}}}" for one in wanted if one not in known)
     assert unknown == []
 
 
@@ -104,7 +108,7 @@ def test_every_metric_is_on_the_dashboard(repository: Path, metrics: dict[str, l
 
 
 def test_alerts_say_what_to_do(repository: Path) -> None:
-    """Each rule has its own name, a severity, a delay, and texts for the person on call."""
+    """Each rule has its own name, a severity, a delay, and a text with a step for the person on call."""
     found = rules(repository)
     assert len({rule["alert"] for rule in found}) == len(found)
     for rule in found:
@@ -112,6 +116,10 @@ def test_alerts_say_what_to_do(repository: Path) -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert re.fullmatch(r"\d+[mh]", rule["for"])
         assert set(rule["annotations"]) == {"summary", "description"}
+        assert rule["annotations"]["summary"].endswith(".")
+        description = rule["annotations"]["description"]
+        assert ACTION.search(description), rule["alert"]
+        assert set(re.findall(r"`echo-agent ([a-z]+(?: [a-z]+)?)", description)) <= set(commands())
 
 
 def test_expressions_are_balanced(repository: Path) -> None:

@@ -67,9 +67,17 @@ def test_observation_has_the_codes_of_the_structured_report() -> None:
     """Concept, presence, side and severity are coded; the report refers to each Observation."""
     made = bundle(SETTINGS, result())
     first = resources(made, "Observation")[0]
-    assert first["code"]["coding"][0]["system"] == "http://snomed.info/sct"
-    assert first["valueCodeableConcept"]["text"].lower() in ("present", "presence")
-    assert [one["valueCodeableConcept"]["text"] for one in first["component"]] == ["Left", "Mild"]
+    stated = [first, *first["component"]]
+    codings = [one[part]["coding"] for one in stated for part in ("code", "valueCodeableConcept")]
+    assert {one["system"] for (one,) in codings} == {"http://snomed.info/sct"}
+    assert [(one["code"], one["display"]) for (one,) in codings] == [
+        ("36118008", "Pneumothorax"),
+        ("52101004", "Present"),
+        ("272741003", "Laterality"),
+        ("7771000", "Left"),
+        ("246112005", "Severity"),
+        ("255604002", "Mild"),
+    ]
     urls = {one["fullUrl"] for one in made["entry"] if one["resource"]["resourceType"] == "Observation"}
     assert {one["reference"] for one in report(ResultStatus.UNVERIFIED)["result"]} == urls
 

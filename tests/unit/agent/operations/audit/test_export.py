@@ -211,11 +211,13 @@ def test_settings_name_the_destinations(tmp_path: Path) -> None:
 
 
 def test_json_file_holds_a_message_a_line(database: Database, tmp_path: Path) -> None:
-    """`file_format: json` applies to the file only."""
-    path = tmp_path / "audit.jsonl"
+    """`file_format: json` applies to the file only; a syslog server still gets XML."""
+    path, syslog = tmp_path / "audit.jsonl", Recording()
     write(database, "a")
     settings = Settings(audit={"file": path, "file_format": "json"})
-    assert AuditExporter(database, settings, host="echo1").run_once() == {"file": 1}
+    sinks = [FileSink(path), syslog]
+    assert AuditExporter(database, settings, sinks, host="echo1").run_once() == {"file": 1, "syslog": 1}
+    assert fromstring(syslog.texts[0]).tag == "AuditMessage"
     assert path.read_text(encoding="utf-8").startswith('{"EventIdentification": [{"EventActionCode": "E"')
 
 

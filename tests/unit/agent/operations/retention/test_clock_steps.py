@@ -10,6 +10,7 @@ from sqlalchemy import select
 from agent.database.session import Database, database_now
 from agent.database.states import DeliveryState, JobState
 from agent.database.tables import Delivery, Job, PriorSearch
+from agent.foundation.settings.archive import PriorSettings
 from agent.foundation.settings.tree import Settings, StudySettings
 from agent.operations.retention.clock_steps import undo_clock_steps
 from agent.queue.forward_steps import ForwardSteps
@@ -79,19 +80,21 @@ def test_undo_brings_a_delivery_forward_to_its_longest_wait(
         assert until - database_now(session) < timedelta(seconds=longest_s + 30)
 
 
-def test_undo_ends_a_search_for_priors_in_time(database: Database) -> None:
-    """A job never waits longer for earlier studies than `priors.time_budget_s`."""
+@pytest.mark.parametrize(("budget_s", "stat_budget_s"), [(40, 10), (10, 40)])
+def test_undo_ends_a_search_for_priors_in_time(database: Database, budget_s: int, stat_budget_s: int) -> None:
+    """A job never waits longer for earlier studies than the longer of the two time budgets."""
+    priors = PriorSettings(time_budget_s=budget_s, stat_time_budget_s=stat_budget_s)
+    settings = Settings(studies=SETTINGS.studies, priors=priors)
     with database.transaction() as session:
         now = database_now(session)
         job = add_job(session, add_study(session, "1.2.3", at=now), JobState.QUEUED.value, at=now)
         session.add(PriorSearch(job_id=job.id, deadline=now + timedelta(hours=1)))
         job_id = job.id
-    assert undo_clock_steps(database, SETTINGS) == 1
+    assert undo_clock_steps(database, settings) == 1
+    assert undo_clock_steps(database, settings) == 0
     with database.reading() as session:
-        left = session.get_one(PriorSearch, job_id).deadline - database_now(session)
-    assert left <= timedelta(
-        seconds=max(SETTINGS.priors.time_budget_s, SETTINGS.priors.stat_time_budget_s) + 1
-    )
+        deadline, later = session.get_one(PriorSearch, job_id).deadline, database_now(session)
+    assert now + timedelta(seconds=40) <= deadline <= later + timedelta(seconds=40)
 
 
 def test_step_forward_moves_the_limit_of_deliveries(database: Database) -> None:

@@ -132,7 +132,7 @@ def test_superseded_job_does_not_keep_its_study() -> None:
 
 
 def test_unjudged_draft_stays_in_its_window() -> None:
-    """If the setting is given, a draft without a verdict stays until its window ends, even on a full disk."""
+    """Only the setting keeps a draft without a verdict: until its window ends, even on a full disk."""
     judged = study(40, drafted_at=None)
     assert [decide(one, unjudged_keep_days=90) for one in (study(40), judged, study(91))] == [
         Reason.UNJUDGED,
@@ -140,6 +140,7 @@ def test_unjudged_draft_stays_in_its_window() -> None:
         Reason.OLD,
     ]
     assert decide(study(40), unjudged_keep_days=90, short=True) is Reason.UNJUDGED
+    assert [decide(study(40)), decide(judged)] == [Reason.OLD, Reason.OLD]
 
 
 def test_earlier_study_goes_when_nothing_is_compared_with_it() -> None:
