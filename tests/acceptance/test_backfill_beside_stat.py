@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 
 from agent.foundation.errors import ProgramMissing
 from benchmarks.backfill import QUICK, record_of
 from benchmarks.backfill_run import run
+from tests.support.warm_python import WarmPopen
 
 pytestmark = pytest.mark.acceptance
 
 
-def test_backfill_retrieves_all_while_stat_studies_are_drafted() -> None:
+def test_backfill_retrieves_all_while_stat_studies_are_drafted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every listed study is retrieved, every chest study is drafted once, and no STAT study is lost."""
+    monkeypatch.setattr(subprocess, "Popen", WarmPopen)
     try:
         outcome = run(QUICK)
     except ProgramMissing as error:

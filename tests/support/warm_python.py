@@ -30,6 +30,8 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 # Set in a process that is a fork itself: how it forks. Its children are of its session and group, as of any
 # process, unless it has threads that may hold locks; then the server forks for it.
 fork_here: Callable[..., int] | None = None
+# False in a fork whose own processes are started as always.
+forks = True
 _HOLD_NO_LOCKS = {"MainThread", "signals"}
 
 
@@ -88,7 +90,7 @@ class WarmPopen(subprocess.Popen[Any]):
 
     def _execute_child(self, args: Any, executable: Any, *rest: Any) -> None:
         # The parameters are those of the standard library's method of this name.
-        if isinstance(args, str) or args[0] != sys.executable or executable is not None:
+        if not forks or isinstance(args, str) or args[0] != sys.executable or executable is not None:
             super()._execute_child(args, executable, *rest)  # type: ignore[misc]
             return
         cwd, environment = rest[3:5]

@@ -97,9 +97,8 @@ def _become(
     if environment is not None:
         os.environ.clear()
         os.environ.update(environment)
-    if warm_python.VARIABLE in os.environ:
-        subprocess.Popen = warm_python.WarmPopen  # type: ignore[misc]  # what it starts is forked too
-        warm_python.fork_here = fork
+    warm_python.forks = warm_python.VARIABLE in os.environ
+    warm_python.fork_here = fork
     # It is read once, at the start of a process.
     importlib.reload(importlib.import_module("agent.foundation.failpoints"))
     status = _status_of(lambda: _run(arguments))
@@ -137,6 +136,8 @@ def _status_of(action: Callable[[], object]) -> int:
 
 
 def _import_everything() -> None:
+    # Before anything takes the name from there: what a fork starts is forked too, unless it wants otherwise.
+    subprocess.Popen = warm_python.WarmPopen  # type: ignore[misc]
     gc.set_threshold(100_000, 20, 100)
     for name in PACKAGES:
         package = importlib.import_module(name)

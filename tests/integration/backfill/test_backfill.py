@@ -47,6 +47,7 @@ from agent.retrieve.backfill.progress import read_progress
 from agent.retrieve.backfill.rehearsal import rehearse
 from agent.retrieve.backfill.runner import Runner
 from tests.integration.priors.site import film
+from tests.support.warm_python import warm_run
 
 pytestmark = pytest.mark.integration
 TITLE = "ECHO_BACKFILL"
@@ -341,13 +342,7 @@ def _without_nothing(value: Any) -> Any:
 
 def _run(config: Path, failpoint: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "ECHO_AGENT_FAILPOINT": failpoint}
-    done = subprocess.run(
-        [sys.executable, "-m", "agent", "backfill", "run", "--config", str(config)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    command = [sys.executable, "-m", "agent", "backfill", "run", "--config", str(config)]
+    done = warm_run(command, env=environment, text=True, timeout=240)
     assert done.returncode in (0, 1, -9), done.stderr
     return done
