@@ -26,6 +26,8 @@ _ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray's own value is 15: on a busy machine its workers would hardly run, and the command seem to hang.
+    "RAY_worker_niceness": "0",
     # Without it a process that has not started after a minute is replaced, on a busy machine again and again.
     "RAY_worker_register_timeout_seconds": "900",
 }

@@ -64,6 +64,8 @@ def kill_a_worker(process: subprocess.Popen[str]) -> set[str]:
         while time.monotonic() < look_again:
             busy = next((one for one in family if is_drafting(one)), None)
             if busy is not None:
+                # One that gives way to all others would hardly run beside busy processes.
+                assert busy.nice() == psutil.Process().nice()
                 addresses = set().union(*(listens_on(one) for one in family))
                 busy.kill()
                 return addresses
