@@ -168,7 +168,7 @@ class PriorFetcher:
             allowed = self._breaker.allows(time.monotonic())
         if not allowed:
             reason = "the archive has failed several times and is not queried for a while"
-            self._end(task.job_id, SearchResult(code=ArchiveUnavailable.code, reason=reason))
+            self._end(task.job_id, SearchResult(code=ArchiveUnavailable.code, reason=reason, asked=False))
             return
         result = self._searcher.search(task)
         self._remember(outage=result.outage)
@@ -239,7 +239,8 @@ class PriorFetcher:
 
     def _audit(self, session: Session, study_id: int, result: SearchResult, now: datetime) -> None:
         archive = self._settings.archive
-        if archive is None or (result.answers is None and result.code in (NOT_ASKED, LATE)):
+        unasked = not result.asked or (result.answers is None and result.code in (NOT_ASKED, LATE))
+        if archive is None or unasked:
             return
         record(
             session,

@@ -87,6 +87,7 @@ class SearchResult:
     answers: studies that the archive listed; None if it did not answer.
     refused: how many of them may belong to another patient.
     outage: whether the archive itself failed.
+    asked: whether a query was sent, or tried.
     """
 
     code: str
@@ -95,6 +96,7 @@ class SearchResult:
     answers: int | None = None
     refused: int = 0
     outage: bool = False
+    asked: bool = True
 
 
 class PriorSearcher:

@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from agent.commands.demo.orthanc import free_ports
 from agent.database.session import database_now
-from agent.database.tables import Job, PriorSearch
+from agent.database.tables import Job, JobEvent, PriorSearch
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.tree import ArchiveSettings
 from tests.integration.priors.site import FakeArchive, Site, film
 
@@ -176,16 +177,22 @@ def test_interrupted_retrieval_uses_what_has_come(site_with: SiteWith) -> None:
         free.set()
 
 
-def test_archive_that_fails_again_and_again_is_left_alone(site_with: SiteWith) -> None:
-    """After several failures in a row no study waits for the archive, for a while."""
+def test_archive_that_fails_again_and_again_is_left_alone(
+    site_with: SiteWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After three failures in a row the archive is not queried for a while, and no query is audited."""
+    monkeypatch.setattr("agent.retrieve.priors.fetch.QUERY_PAUSES", RetryPolicy(first_s=3600, longest_s=3600))
     site = site_with(ArchiveSettings(host="127.0.0.1", port=free_ports(1)[0]))
     for number in range(4):
         site.queue(film(f"DEAD-{number}/now"))
         site.fetcher.run_once()
     with site.database.reading() as session:
         codes = session.scalars(select(PriorSearch.code)).all()
+        ended = select(JobEvent.reason).where(JobEvent.code == "archive-unavailable").order_by(JobEvent.id)
+        reasons = session.scalars(ended).all()
     assert list(codes) == ["archive-unavailable"] * 4
-    assert site.audited() == [("query", False, None)] * 4
+    assert ["is not queried for a while" in (one or "") for one in reasons] == [False, False, False, True]
+    assert site.audited() == [("query", False, None)] * 3
 
 
 @pytest.mark.parametrize("changes", [{"PatientID": ""}, {"StudyDate": ""}])

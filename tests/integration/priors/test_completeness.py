@@ -17,6 +17,7 @@ from sqlalchemy import select
 from agent.commands.demo.orthanc import Orthanc, free_ports
 from agent.database.session import Database, database_now
 from agent.database.tables import AuditEvent, Job, JobEvent
+from agent.foundation.failure import RetryPolicy
 from agent.foundation.settings.tree import ArchiveSettings, Settings, StudySettings
 from agent.objects.header import read_stored
 from agent.objects.store import InstanceStore
@@ -139,6 +140,18 @@ def test_archive_that_is_down_holds_nothing_up(ward: Any) -> None:
     for number in range(4):
         place.receive(film(f"COUNT-5-{number}/now"))
         assert place.tick() == [("QUEUED", reason)]
+
+
+def test_archive_that_fails_again_and_again_is_not_asked(ward: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three failures in a row no query reaches the archive for a while, and studies proceed."""
+    monkeypatch.setattr("agent.receive.archive_count.QUERY_PAUSES", RetryPolicy(first_s=3600, longest_s=3600))
+    asked: list[int] = []
+    with FakeArchive(find_status=0xA900, before_find=lambda: asked.append(1)).running() as settings:
+        place = ward(settings)
+        for number in range(5):
+            place.receive(film(f"COUNT-9-{number}/now"))
+            assert [state for state, _ in place.tick()] == ["QUEUED"]
+    assert len(asked) == 3
 
 
 def test_skipped_study_asks_nobody(ward: Any) -> None:
