@@ -17,7 +17,7 @@ from agent.receive import scp
 
 # How soon a thread that waits for PostgreSQL's notifications sees a stop request; tests wait for that.
 wakeup.STOP_WITHIN_S = 0.05
-# A listener that has not seen an association's end yet would postpone the study that a test has just made due.
+# A listener that has not seen an association's end yet would postpone a study that a test has just made due.
 # Tests of that set the interval themselves.
 scp._HOLD_EVERY_S = (3600.0, 3600.0)
 

@@ -100,3 +100,5 @@ def test_architecture_describes_every_room(repository: Path, package: str) -> No
     described = set(re.findall(rf"`{package}/(\w+)/`", first_cells))
     rooms = {one.parent.name for one in (repository / package).glob("*/__init__.py")}
     assert described == rooms
+    rows = [row.strip("| ").split("|") for row in table.splitlines() if re.match(rf"\| *`{package}/", row)]
+    assert all(len(row) == 3 and all(cell.strip() for cell in row) for row in rows), rows

@@ -251,7 +251,7 @@ def test_one_to_one_shows_the_films_own_pixels(reading: Reading, site: Site) -> 
     page.locator(f".pointed:has-text('column {column + 1},')").first.wait_for()
 
 
-def test_linked_films_zoom_move_and_invert_together(reading: Reading) -> None:
+def test_linked_films_zoom_and_invert_together(reading: Reading) -> None:
     """The prior follows the current film until the link is switched off."""
     page = reading.page
     page.keyboard.press("p")

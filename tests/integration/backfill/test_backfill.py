@@ -176,7 +176,7 @@ def test_one_minute_that_is_too_full_is_said_and_kept(database: Database) -> Non
 
 
 def test_archive_out_of_resources_is_left_alone_and_asked_again(database: Database) -> None:
-    """0xA700 loses nothing, and the pause grows each time."""
+    """0xA700 loses nothing: the query is made again."""
     archive = LimitedArchive([("1.2.3", "20010102", "101500")], 9)
     archive.busy = 2
     with archive.running() as archived:

@@ -83,4 +83,4 @@ def test_archive_that_is_not_there(free_port: int) -> None:
     """It is reported, with what to check."""
     archive = ArchiveSettings(host="127.0.0.1", port=free_port, ae_title="GONE", timeout_s=2)
     words, remedy = found(Settings(archive=archive, backfill=BackfillSettings(**FAST)))
-    assert (words != "", remedy != "") == (True, True)
+    assert ("cannot be reached" in words, "look at its log" in remedy) == (True, True), words

@@ -190,6 +190,8 @@ def test_outage_beyond_the_day_is_dead_and_can_be_revived(
     pass_hours(sender, day, 2)
     assert delivery_states(both_databases) == ["DEAD", "DEAD"]
     assert state_of(both_databases, job_id) == "DEAD"
+    with both_databases.reading() as session:
+        assert set(session.scalars(select(Delivery.code))) == {"gave-up"}
     pacs.down = None
     operator.retry(operator_context_of(both_databases), job_id, actor="me")
     pass_hours(sender, day, 1)

@@ -106,11 +106,23 @@ def test_tls_silent_peer_costs_the_timeout_only(keys: Certificates, silent_port:
         echo(destination)
 
 
-def test_tls_old_versions_and_suites_are_refused(pacs: MakePacs, keys: Certificates) -> None:
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("version", "suites"),
+    [
+        (ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"),
+        (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256"),
+    ],
+    ids=["version", "suite"],
+)
+def test_tls_old_versions_and_suites_are_refused(
+    pacs: MakePacs, keys: Certificates, version: ssl.TLSVersion, suites: str
+) -> None:
     """TLS 1.2 with ephemeral keys and authenticated encryption is the minimum (PS3.15 B.12)."""
     old = keys.theirs()
-    old.maximum_version = ssl.TLSVersion.TLSv1_2
-    old.set_ciphers("ECDHE-ECDSA-AES128-SHA256")
+    old.minimum_version = min(version, old.minimum_version)
+    old.maximum_version = version
+    old.set_ciphers(suites)
     with pytest.raises(ConnectionLost, match="TLS handshake"):
         echo(at(pacs(tls=old).start(), keys.ours()))
 

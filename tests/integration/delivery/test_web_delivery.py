@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -99,3 +100,27 @@ def test_refused_token_does_not_end_the_delivery(
     assert any("invalid_client" in (one or "") for one in reasons)
     assert not any("s3cret" in (one or "") for one in reasons)
     assert set(delivery_states(database)) == {"STORED"}
+
+
+def test_stored_document_whose_answer_is_lost_is_delivered_once(database: Database, letters: Letters) -> None:
+    """The connection ends after storing: the same bytes are sent again, and "already here" is success."""
+    documents = letters(1)
+    posted: list[str] = []
+    there = {"00081198": {"vr": "SQ", "Value": [{"00081197": {"vr": "US", "Value": [0x0111]}}]}}
+
+    def store(request: Heard) -> Reply:
+        (uid,) = (one.sop_instance_uid for one in documents if one.content in request.body)
+        posted.append(uid)
+        if posted.count(uid) == 1:
+            raise ConnectionResetError
+        return 409, {"Content-Type": "application/dicom+json"}, json.dumps(there).encode()
+
+    with web_server(store) as server:
+        job_id = outbox(database, documents, 1, "web")
+        end = running(database, destination("stow", server.url()))
+        try:
+            wait_for(lambda: state_of(database, job_id) == "DELIVERED")
+        finally:
+            end()
+    assert sorted(posted) == sorted(one.sop_instance_uid for one in documents for _ in range(2))
+    assert delivery_states(database) == ["STORED", "STORED"]

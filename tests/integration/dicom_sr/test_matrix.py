@@ -145,10 +145,10 @@ def test_real_files_give_documents_that_pass(
             assert external.dciodvfy(on_disk(document)).errors == ()
 
 
-def test_usual_neighbour_has_three_errors(
+def test_usual_neighbour_has_three_errors_or_more(
     plain_case: Any, make_study: Callable[..., SourceStudy], tmp_path: Path
 ) -> None:
-    """One TEXT item, random UIDs, inherited ISO_IR 100: dciodvfy reports errors, and ≥ becomes `?`."""
+    """One TEXT item, random UIDs, inherited ISO_IR 100: dciodvfy reports errors."""
     image = make_study(plain_case).images[0]
     path = tmp_path / "neighbour.dcm"
     usual_neighbour(image).save_as(path, enforce_file_format=True)

@@ -89,7 +89,7 @@ def test_views_pass_every_judge_and_come_back_from_the_archive(
     program: Callable[[str], str],
     outcome: Outcome,
 ) -> None:
-    """No dciodvfy errors; byte for byte from Orthanc, in the patient's study, marked as burned in."""
+    """No dciodvfy errors; byte for byte from Orthanc, in the patient's study, titled, marked as burned in."""
     program("dciodvfy")
     report = report_of(outcome)
     for view in (build_pdf(report, outcome), build_picture(report, outcome)):
@@ -100,6 +100,8 @@ def test_views_pass_every_judge_and_come_back_from_the_archive(
         assert (back.PatientID, back.StudyInstanceUID) == (report.PatientID, report.StudyInstanceUID)
         assert back.SourceInstanceSequence[0].ReferencedSOPInstanceUID == report.SOPInstanceUID
         assert back.BurnedInAnnotation == "YES"
+        assert back.SeriesDescription == sheet_of(report, outcome).title
+        assert back.get("VerificationFlag", "UNVERIFIED") == "UNVERIFIED" or outcome == "verified"
 
 
 @pytest.mark.parametrize("outcome", ["drafted", "verified"])

@@ -132,13 +132,16 @@ def test_fail_for_good_is_failed(both_databases: Database) -> None:
 
 
 def test_fail_retryable_waits_then_dies(both_databases: Database) -> None:
-    """A retryable failure queues the job again; at the last attempt the job is DEAD."""
+    """Each retryable failure queues the job again for longer; at the last attempt the job is DEAD."""
     job_id = add(both_databases, 1)
+    waits = []
     for expected in (JobState.QUEUED, JobState.QUEUED, JobState.DEAD):
         shift(both_databases, run_after=Job.created_at)
         (claim,) = jobs.claim(both_databases, "w", 60, 1)
         assert jobs.fail(both_databases, claim, AGAIN, POLICY, chance=Random(1)) is expected
-    job = job_of(both_databases, job_id)
+        job = job_of(both_databases, job_id)
+        waits.append((job.run_after - job.updated_at).total_seconds())
+    assert waits[:2] == pytest.approx([Random(1).random() * ceiling_s for ceiling_s in (5.0, 10.0)], abs=1e-3)
     assert (job.state, job.attempts, job.code) == ("DEAD", 3, "oops")
 
 

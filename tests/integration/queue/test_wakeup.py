@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from agent.database.wakeup import JOBS, Waker, notify
 from agent.delivery.deliverer import Deliverer
 from agent.drafting.prefetch import Prefetcher
 from agent.foundation.settings.tree import DeliverySettings, DestinationSettings, Settings
-from agent.queue import jobs
+from agent.queue import deliveries, jobs
 from agent.queue.deliveries import DeliveryClaim
 from agent.reports.material import Material
 from tests.support.queue_rows import drafted, enter
@@ -116,8 +117,18 @@ class Pacs:
         self.has_it.set()
 
 
-def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
+def test_document_is_sent_long_before_the_next_poll(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A deliverer whose next poll is in an hour sends a new document at once."""
+    looked, claim = threading.Semaphore(0), deliveries.claim
+
+    def look(*arguments: Any, **values: Any) -> list[DeliveryClaim]:
+        claims = claim(*arguments, **values)
+        looked.release()
+        return claims
+
+    monkeypatch.setattr(deliveries, "claim", look)
     settings = Settings(
         destinations=(DestinationSettings(name="pacs", host="127.0.0.1", port=104, ae_title="PACS"),),
         delivery=DeliverySettings(poll_s=POLL_S),
@@ -125,6 +136,8 @@ def test_document_is_sent_long_before_the_next_poll(database: Database) -> None:
     pacs, stop = Pacs(), threading.Event()
     thread = threading.Thread(target=Deliverer(database, settings, owner="d", connect=pacs).run, args=(stop,))
     thread.start()
+    for _ in range(2):  # at the start, and when the waker listens: only a notification leads to a third look
+        assert looked.acquire(timeout=PATIENCE_S)
     drafted(database, 1, ("pacs",))
     assert pacs.has_it.wait(PATIENCE_S)
     stop.set()

@@ -80,18 +80,32 @@ def body(*parts: bytes, kind: str = "application/dicom") -> bytes:
 
 
 def post(
-    server: HttpServer, content: bytes, *, path: str = "/studies", media: str = RELATED, token: str = ""
+    server: HttpServer,
+    content: bytes,
+    *,
+    path: str = "/studies",
+    media: str = RELATED,
+    token: str = "",
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
+    """Send a request; return status and body, and put the answer's headers into `headers`."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-    headers = {"Content-Type": media, **({"Authorization": f"Bearer {token}"} if token else {})}
+    sent = {"Content-Type": media, **({"Authorization": f"Bearer {token}"} if token else {})}
     try:
-        connection.request("POST", path, content, headers)
+        connection.request("POST", path, content, sent)
         answer = connection.getresponse()
+        if headers is not None:
+            headers.update((name.lower(), value) for name, value in answer.getheaders())
         read = answer.read()
     finally:
         connection.close()
     is_json = "json" in (answer.getheader("Content-Type") or "")
     return answer.status, json.loads(read) if is_json else read.decode()
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """The files that the store has written."""
+    return [one for one in (folder / "instances").rglob("*") if one.is_file()]
 
 
 def head_of(content: bytes) -> bytes:
@@ -198,9 +212,12 @@ def test_object_that_contradicts_its_meta_information_is_quarantined(serve: Make
         (body(b"x"), f'multipart/related; type="application/dicom"; boundary={"b" * 201}', 400),
     ],
 )
-def test_body_that_cannot_be_read_is_refused(serve: Make, content: bytes, media: str, status: int) -> None:
-    """An unreadable body is answered with the right status."""
+def test_body_that_cannot_be_read_is_refused(
+    serve: Make, database: Database, content: bytes, media: str, status: int
+) -> None:
+    """An unreadable body is answered with the right status, and no object is stored."""
     assert post(serve(), content, media=media)[0] == status
+    assert count(database, Instance) == 0
 
 
 def test_object_that_is_too_long_is_refused_and_what_came_before_stays(
@@ -213,11 +230,14 @@ def test_object_that_is_too_long_is_refused_and_what_came_before_stays(
     assert count(database, Instance) == 1
 
 
-def test_full_disk_is_told_to_try_again(serve: Make, database: Database) -> None:
-    """503, so that the sender retries, and nothing is kept."""
-    status, answer = post(serve(min_free_mb=10**9), body(file_bytes(film())))
+def test_full_disk_is_told_to_try_again(serve: Make, database: Database, tmp_path: Path) -> None:
+    """503 with the time after which the sender retries (RFC 9110 10.2.3), and nothing is kept."""
+    headers: dict[str, str] = {}
+    status, answer = post(serve(min_free_mb=10**9), body(file_bytes(film())), headers=headers)
+    assert int(headers["retry-after"]) > 0
     assert (status, answer["00081198"]["Value"][0]["00081197"]["Value"]) == (503, [0xA700])
-    assert count(database, Instance) == 0
+    assert (count(database, Instance), count(database, Quarantined)) == (0, 0)
+    assert stored_files(tmp_path) == []
 
 
 def test_token_stands_for_an_ae_title(serve: Make, database: Database, events: list[Event]) -> None:

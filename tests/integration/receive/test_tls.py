@@ -148,8 +148,21 @@ def test_plain_peer_is_refused(start: Start, keys: Keys) -> None:
     listener.until(lambda: listener.count("tls-failed") == 1)
 
 
-def test_old_versions_and_suites_are_refused(start: Start, keys: Keys) -> None:
-    """At least TLS 1.2 with ephemeral keys and authenticated encryption is required (PS3.15 B.12)."""
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_versions_are_refused(start: Start, keys: Keys, version: ssl.TLSVersion) -> None:
+    """The listener itself refuses TLS 1.0 and 1.1 from a client that still offers them."""
+    listener = start(tls=keys.settings())
+    context = keys.client("peer")
+    context.set_ciphers("ALL:@SECLEVEL=0")  # the client's own library would not offer them otherwise
+    context.minimum_version = context.maximum_version = version
+    with listener.connect() as plain, pytest.raises(ssl.SSLError, match=r"(?i)alert protocol version"):
+        context.wrap_socket(plain, server_hostname="localhost")
+    listener.until(lambda: listener.count("tls-failed") == 1)
+
+
+def test_old_suites_are_refused(start: Start, keys: Keys) -> None:
+    """Ephemeral keys and authenticated encryption are required (PS3.15 B.12)."""
     listener = start(tls=keys.settings())
     context = keys.client("peer")
     context.maximum_version = ssl.TLSVersion.TLSv1_2

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from agent.commands.demo.orthanc import free_ports
 from agent.commands.doctor_destination import worklist_found
 from agent.database.identity.patient import Patient
-from agent.foundation.errors import WorklistRefused, WorklistUnavailable
+from agent.foundation.errors import WorklistUnavailable
 from agent.foundation.settings.tree import MwlSettings
 from agent.network.store_scu import echo
 from agent.network.worklist_scu import worklist_entries
@@ -114,7 +114,9 @@ def test_worklist_that_does_not_know_us_or_is_not_there(wlmscpfs: tuple[MwlSetti
     """A wrong AE title and a closed port are each reported, and raise no other error."""
     settings, _folder = wlmscpfs
     wrong = settings.model_copy(update={"ae_title": "NOBODY"})
-    with pytest.raises((WorklistUnavailable, WorklistRefused)):
+    with pytest.raises(
+        WorklistUnavailable, match=r"rejects the association: it does not answer to the AE title"
+    ):
         worklist_entries(wrong, "ACC-1")
     closed = settings.model_copy(update={"port": free_ports(1)[0]})
     with pytest.raises(WorklistUnavailable, match=r"refused|reached|connection"):

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
+from sqlalchemy import select
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from agent.database.session import Database
+from agent.database.workitems import Subscription
 from agent.foundation.settings.ups import Right, UpsPermission
 from agent.ris.ups import channel as channel_module
 from agent.ris.ups.channel import Channel
@@ -57,7 +59,7 @@ class StuckSocket:
 
 
 def test_client_that_never_reads_is_disconnected(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A limited number of its events wait; then it is closed with 1013, and has to search for the state."""
+    """A limited number of its events wait; then it is closed with 1013, and a search finds them all."""
     monkeypatch.setattr(channel_module, "MOST_WAITING", 5)
     manager, stuck = Manager(database), StuckSocket("STUCK")
     manager.subscribe(str(GLOBAL_SUBSCRIPTION), "STUCK", known=True)
@@ -72,6 +74,9 @@ def test_client_that_never_reads_is_disconnected(database: Database, monkeypatch
 
     asyncio.run(flood())
     assert stuck.closed == 1013
+    with client_of(database) as client:
+        found = {one["00080018"]["Value"][0] for one in client.get("/workitems").json()}
+    assert found == {f"2.25.9800.{number}" for number in range(20)}
 
 
 def test_client_that_talks_without_end_is_disconnected(
@@ -129,7 +134,7 @@ def test_channel_is_for_those_who_may_subscribe(
 @pytest.mark.parametrize(
     ("token", "method", "path", "status"),
     [
-        ("viewer", "GET", "/workitems", 204),
+        ("viewer", "GET", "/workitems", 200),
         ("viewer", "POST", "/workitems/1.2/cancelrequest", 403),
         ("viewer", "PUT", "/workitems/1.2/state", 403),
         ("viewer", "POST", "/workitems/1.2/subscribers/VIEWER", 403),
@@ -144,9 +149,16 @@ def test_channel_is_for_those_who_may_subscribe(
 def test_token_does_what_it_may_and_nothing_else(
     database: Database, token: str, method: str, path: str, status: int
 ) -> None:
-    """A request beyond the token's rights is answered 403; an unknown token is answered 401."""
+    """Beyond the token's rights: 403; an unknown token: 401; neither changes anything."""
+    manager = Manager(database)
+    assert manager.create("1.2", scheduled()).status == 0
+    before = manager.get("1.2").dataset
     with client_of(database, token) as client:
         assert client.request(method, path).status_code == status
+    with database.reading() as session:
+        subscribed = list(session.scalars(select(Subscription.ae_title)))
+    assert subscribed == (["READER"] if status == 201 else [])
+    assert manager.get("1.2").dataset == before
 
 
 def test_body_with_too_many_objects_is_refused_before_it_is_parsed(database: Database) -> None:

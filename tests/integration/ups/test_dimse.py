@@ -56,7 +56,7 @@ def test_every_cell_of_the_state_table(manager: Manager, remote: RemoteManager, 
 
 
 def test_create_names_each_attribute_that_is_missing(port: int) -> None:
-    """Every attribute of type 1 and 2 is missing once, and every one of type 1 is empty once."""
+    """Type 1 and 2 attributes are each missing once, type 1 also empty once; type 2 may be empty."""
     ae = AE(ae_title="TESTER")
     ae.add_requested_context(PUSH)
     association = ae.associate("127.0.0.1", port, ae_title="ECHO_UPS")
@@ -72,6 +72,8 @@ def test_create_names_each_attribute_that_is_missing(port: int) -> None:
             assert (status.Status, keyword in status.ErrorComment) == (0x0120, True)
         status, _ = association.send_n_create(scheduled(ProcedureStepState="IN PROGRESS"), PUSH, "1.2.9")
         assert status.Status == 0xC309
+        empty = {one: [] if one.endswith("Sequence") else "" for one in CREATED_PRESENT}
+        assert association.send_n_create(scheduled(**empty), PUSH, "1.2.8")[0].Status == 0
         status, made = association.send_n_create(scheduled(), PUSH, "1.2.9")
         assert (status.Status, made.ProcedureStepLabel) == (0, "AI draft")
         assert association.send_n_create(scheduled(), PUSH, "1.2.9")[0].Status == 0x0111

@@ -181,7 +181,7 @@ def test_manager_that_calls_any_claim_claimed_does_not_make_it_ours(
     assert [one.state for one in site.claims()] == ["lost"]
 
 
-def test_two_performers_race_and_each_workitem_is_claimed_once(manager: Manager, port: int, uid: str) -> None:
+def test_performers_race_and_each_workitem_is_claimed_once(manager: Manager, port: int, uid: str) -> None:
     """Four performers request all workitems at the same time; every claim has one winner."""
     uids = [f"{uid}.{n}" for n in range(40)]
     for one in uids:

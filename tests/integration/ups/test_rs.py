@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from pydicom import Dataset
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
 
 from agent.database.session import Database
 from agent.ris.ups.channel import Channel
@@ -127,10 +128,14 @@ def test_search_matches_by_keyword_tag_and_nested_attribute(client: TestClient, 
 
 
 def test_without_the_token_nothing_is_answered(manager: Manager, worklist_database: Database) -> None:
-    """Without the token, requests are refused."""
+    """Without the token, requests are refused and no channel opens; with it, the channel opens."""
     app = ups_app(manager, Channel(worklist_database, permissions=SECRET), permissions=SECRET)
     with TestClient(app) as stranger:
         assert stranger.get("/workitems").status_code == 401
+        with pytest.raises(WebSocketDisconnect), stranger.websocket_connect("/subscribers/WS1"):
+            pass
+        with stranger.websocket_connect("/subscribers/WS1", headers=TOKEN):
+            pass
 
 
 def test_channel_tells_what_happens_from_then_on(manager: Manager, client: TestClient, uid: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
@@ -40,17 +41,23 @@ def decoded(dataset: Dataset) -> Dataset:
 
 
 def wrong_ones(dataset: Dataset) -> Iterator[tuple[str, str, Dataset]]:
-    """The dataset with each of its attributes, on the top level and in an item, given each wrong value."""
-    for keyword in [element.keyword for element in dataset]:
+    """The dataset with each attribute, on the top level and in items, given each wrong value."""
+    outer = [(element.keyword, "") for element in dataset]
+    inner = [
+        (one.keyword, element.keyword)
+        for element in dataset
+        if element.VR == "SQ"
+        for item in element.value[:1]
+        for one in item
+    ]
+    mixed = [(keyword, "InputInformationSequence") for keyword, _ in outer]
+    for keyword, sequence in dict.fromkeys(outer + inner + mixed):
         for vr, value in WRONG:
-            for inside in (False, True):
-                changed = scheduled()
-                element = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
-                target = changed
-                if inside:
-                    target = changed.InputInformationSequence[0]
-                target[element.tag] = element
-                yield keyword, vr, decoded(changed)
+            changed = deepcopy(dataset)
+            target = changed[sequence].value[0] if sequence else changed
+            element = DataElement(keyword_dict[keyword], vr, value, validation_mode=0)
+            target[element.tag] = element
+            yield keyword, vr, decoded(changed)
 
 
 def test_wrong_values_are_refused_and_harm_no_neighbour(manager: Manager) -> None:

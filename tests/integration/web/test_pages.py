@@ -118,7 +118,7 @@ def test_accepting_with_changes_keeps_every_line_and_counts_the_edit(
 def test_rejecting_needs_a_reason_and_sends_no_finding(
     client: TestClient, drafted: Receive, database: Database
 ) -> None:
-    """Without a reason nothing is written; with one, the documents give the reason."""
+    """Without a reason nothing is written; with one, the documents give it and none of the findings."""
     study_id = drafted("1.2.3")
     assert judge(client, study_id, verdict="reject", reason=" ")[0] == 422
     assert judge(client, study_id, verdict="reject", reason="wrong side")[0] == 303
@@ -130,6 +130,9 @@ def test_rejecting_needs_a_reason_and_sends_no_finding(
     assert (verdict.kind, verdict.reason) == ("rejected", "wrong side")
     assert [validate(one) for one in contents] == [(), ()]
     assert all(b"wrong side" in one for one in contents)
+    with database.reading() as session:
+        drafts = session.scalars(select(Document.content).where(Document.draft_id != verdict.result_id)).all()
+    assert [sum(b"neumothorax" in one for one in some) for some in (drafts, contents)] == [2, 0]
 
 
 def test_stale_edit_is_refused_and_keeps_the_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -236,6 +237,7 @@ def test_many_failures_slow_an_address_and_a_name_down(client: TestClient) -> No
 def test_lock_ends_after_a_quarter_of_an_hour_whatever_the_clock_says() -> None:
     """The lock is timed by a monotonic clock, which setting the system clock does not change."""
     now = [0.0]
+    assert Throttle()._seconds is time.monotonic
     throttle = Throttle(lambda: now[0])
     for _ in range(5):
         throttle.failed("rod", "192.0.2.1")

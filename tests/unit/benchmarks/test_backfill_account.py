@@ -1,4 +1,4 @@
-"""The account of the backfill's benchmark compares what it should."""
+"""The account of the backfill benchmark compares the right figures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ PHASES = [Phase(backfill=True, begun=0, ended=10), Phase(backfill=False, begun=2
 
 
 def study(sent: float, seconds: float) -> StatStudy:
-    """A STAT study that took so long."""
+    """A STAT study that took the given seconds."""
     return StatStudy(sent=sent, queued=sent + 1, claimed=sent + 1.5, drafted=sent + seconds)
 
 
 def test_latency_counts_the_studies_that_were_sent_in_its_phases() -> None:
-    """What is sent between two phases counts in neither, even if it was slow."""
+    """A study sent between two phases counts in neither, even if it was slow."""
     studies = [study(1, 3), study(2, 5), study(15, 90), study(21, 2), study(29, 4)]
     beside, without = (latency(studies, PHASES, backfill=one) for one in (True, False))
     assert (beside.studies, beside.p99, beside.drafting_p99, beside.wait_p99) == (2, 5, 4, 0.5)
@@ -29,7 +29,7 @@ def test_latency_of_no_study_is_an_error() -> None:
 
 
 def test_stat_studies_counts_those_without_a_draft() -> None:
-    """Only what was acknowledged counts, with the last time at which a state was reached."""
+    """Only acknowledged studies count, with the last time at which each state was reached."""
     events = [
         ("1", "QUEUED", 2.0),
         ("1", "GENERATING", 3.0),
@@ -45,6 +45,6 @@ def test_stat_studies_counts_those_without_a_draft() -> None:
 
 
 def test_most_in_a_minute_is_over_any_minute() -> None:
-    """Not only over those that begin on the full minute."""
+    """The minute may begin at any second, not only at a full minute."""
     assert most_in_a_minute([0, 50, 59, 60, 100, 109, 200]) == 5
     assert most_in_a_minute([]) == 0

@@ -1,4 +1,4 @@
-"""The reckoning of the chaos run sees what it is there to see."""
+"""The account of the chaos run finds what it must find."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.chaos_sender import Acknowledged
 
 
 def arrival(study: str, sop_class: str, sop_instance: str) -> Arrival:
-    """An arrival at the PACS."""
+    """Return an arrival at the PACS."""
     return Arrival(study=study, sop_class=sop_class, sop_instance=sop_instance)
 
 
@@ -30,12 +30,12 @@ def test_copy_is_no_duplicate_and_a_second_draft_is() -> None:
 
 
 def test_study_is_delivered_with_both_documents() -> None:
-    """One document alone is no delivery."""
+    """One document alone does not count as a delivery."""
     assert delivered([*PAIR, arrival("2", "A", "2.1")]) == {"1"}
 
 
 def test_acknowledged_object_without_row_counts_everywhere(tmp_path: Path) -> None:
-    """An object that the database does not know is lost, its study invisible and undelivered."""
+    """An object missing from the database counts as lost, its study as invisible and undelivered."""
     database = Database(open_engine(f"sqlite:///{tmp_path / 'a.db'}"))
     Base.metadata.create_all(database.engine)
     found = account(
@@ -46,7 +46,7 @@ def test_acknowledged_object_without_row_counts_everywhere(tmp_path: Path) -> No
 
 
 def test_unfinished_line_of_the_record_is_left_out(tmp_path: Path) -> None:
-    """A PACS killed in mid-line had not answered yet."""
+    """A PACS killed in the middle of a line had not answered yet."""
     record = tmp_path / "record"
     record.write_text('{"study": "1", "sop_class": "A", "sop_instance": "1.1"}\n{"study": "1", "so')
     assert read_record(record) == PAIR[:1]
@@ -54,5 +54,5 @@ def test_unfinished_line_of_the_record_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kills", [3, 10, 200])
 def test_shares_add_up(kills: int) -> None:
-    """Each role is killed, and all together as often as was asked for."""
+    """Each role is killed at least once, and the total is the requested number."""
     assert (sum(shares(kills).values()), min(shares(kills).values()) >= 1) == (kills, True)

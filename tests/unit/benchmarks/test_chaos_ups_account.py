@@ -1,4 +1,4 @@
-"""The reckoning of a chaos run's workitems sees what it is there to see."""
+"""The account of a chaos run's workitems finds what it must find."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEARD = [Entry(kind="heard", uid="9.1", state=one) for one in ("SCHEDULED", "IN 
 
 
 def item(state: str, transaction: str = "", outputs: tuple[str, ...] = ()) -> Entry:
-    """A change of the RIS's one workitem."""
+    """A change of the only workitem of the RIS."""
     return Entry(kind="item", uid="5", study="1", state=state, transaction=transaction, outputs=outputs)
 
 
@@ -32,14 +32,14 @@ def account(entries: list[Entry], completed: dict[str, list[str]] | None = None)
 
 
 def test_workitem_that_was_performed_and_watched_counts_nowhere() -> None:
-    """An event that is told twice is no fault."""
+    """An event that is reported twice is not a fault."""
     assert account([*PERFORMED, *HEARD, HEARD[-1]]) == UpsAccount(
         items=1, ups_lost=0, ups_twice=0, ups_wrong_outputs=0, ups_unheard=0
     )
 
 
 def test_another_performers_outputs_are_its_own() -> None:
-    """What the rival completed we did not, and must not."""
+    """A workitem completed by another performer needs no outputs from us."""
     rival = [item("SCHEDULED"), item("IN PROGRESS", RIVAL), item("COMPLETED", RIVAL)]
     assert account([*rival, *HEARD]).ups_wrong_outputs == 0
 
@@ -59,5 +59,5 @@ def test_another_performers_outputs_are_its_own() -> None:
 def test_each_fault_is_counted(
     entries: list[Entry], completed: dict[str, list[str]] | None, fault: str
 ) -> None:
-    """Lost, performed twice, misreported, unheard."""
+    """Workitems that are lost, performed twice, with wrong outputs or without an event are counted."""
     assert getattr(account(entries, completed), fault) > 0

@@ -1,4 +1,4 @@
-"""The decode benchmark on a toy network: every row and ratio is there, and the 7B path is this one."""
+"""The decode benchmark on a toy network: every row and ratio is present; the 7B run takes the same path."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RATIOS = {
 
 
 def test_benchmark_measures_every_decoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two batches in the toy shape: equally many tokens, the forwards that each decoder takes, a picture."""
+    """Two batches in the toy shape: equal token counts, the forwards of each decoder, and a picture."""
     picture = tmp_path / "decode.png"
     command = ["--config", "toy", "--batch", "1", "2", "--quick", "--json", "--plot", str(picture)]
     decode.main(command)
@@ -50,7 +50,7 @@ def test_benchmark_measures_every_decoder(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_seven_billion_parameters_ask_for_a_gpu() -> None:
-    """On a CPU, and where there is no CUDA device, the reason is said at once."""
+    """On a CPU, or without a CUDA device, the reason is reported at once."""
     with pytest.raises(SystemExit, match="needs a GPU"):
         decode.main(["--config", "7b"])
     if not torch.cuda.is_available():
@@ -59,7 +59,7 @@ def test_seven_billion_parameters_ask_for_a_gpu() -> None:
 
 
 def test_seven_billion_parameters_have_the_published_shape() -> None:
-    """Two images make about 2,000 visual tokens, and layers and head weigh 7 billion numbers."""
+    """Two images give about 2,000 visual tokens; layers and head have 7 billion parameters."""
     tokenizer = train_tokenizer(["No pneumothorax."] * 3, required=PROMPT_WORDS)
     shape = NetworkShape.of(_lingshu(tokenizer))
     per_layer = sum(one.out * one.into for one in decode_roofline.layer_matrices(shape))
@@ -68,7 +68,7 @@ def test_seven_billion_parameters_have_the_published_shape() -> None:
 
 
 def test_floor_is_the_slower_of_reading_and_arithmetic() -> None:
-    """With endless arithmetic it is the weights' bytes over the bandwidth, and the other way round."""
+    """With unlimited arithmetic the floor is the weights' bytes over the bandwidth, and vice versa."""
     shape = NetworkShape.of(tiny_network(vocab_size=100, image_token_id=5, eos_token_id=2))
     weights = sum(one.out * one.into for one in decode_roofline.layer_matrices(shape)) * shape.layers
     weights += shape.vocab_size * shape.hidden
@@ -84,14 +84,14 @@ def test_floor_is_the_slower_of_reading_and_arithmetic() -> None:
 
 
 def test_no_decoder_of_the_benchmark_stops_early() -> None:
-    """The end token is one that is never chosen."""
+    """The end token is one that is never generated."""
     work = make_workload("toy", torch.device("cpu"), torch.float32)
     assert work.options.eos_token_id == work.options.image_token_id
     assert work.options.max_tokens == SCALES["toy"].report_tokens
 
 
 def test_generate_writes_as_many_tokens_as_the_others() -> None:
-    """Also where the network's own end token is the likeliest one: it is not chosen."""
+    """The network's own end token is not chosen, even where it is the most likely one."""
     work = make_workload("toy", torch.device("cpu"), torch.float32)
     prompts = [work.prompt(work.films(1)[0])]
     generate = GenerateContestant(work, 1, len(prompts[0].input_ids))

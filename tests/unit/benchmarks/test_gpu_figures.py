@@ -1,4 +1,4 @@
-"""The one call on a GPU, rehearsed: its rows, its time, and its training steps in a toy shape."""
+"""A rehearsal of the single GPU run: its rows, its time limit and its training steps in a toy shape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from model.errors import OutOfMemoryError
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
-    """Without time every row is there, each with its reason."""
+    """Without any time every row is present, each with the reason why it was skipped."""
     file = tmp_path / "figures.json"
 
     main(["--config", "toy", "--device", "cpu", "--seconds", "0", "--output", str(file)])
@@ -28,7 +28,7 @@ def test_what_is_left_out_is_named(tmp_path: Path) -> None:
 
 
 def test_a_row_is_written_as_soon_as_it_is_measured(tmp_path: Path) -> None:
-    """What ran out of memory, of either class, is a row; the file is whole after each."""
+    """An out-of-memory error of either class becomes a row; the file is complete after each row."""
     book = Book(tmp_path / "figures.json", {}, 60.0)
 
     def too_large() -> dict[str, object]:
@@ -47,8 +47,9 @@ def test_a_row_is_written_as_soon_as_it_is_measured(tmp_path: Path) -> None:
 
 
 def test_the_time_is_hard(tmp_path: Path) -> None:
-    """A row that would go on for ever ends with the call's time."""
+    """An endless row is stopped when the run's time is up."""
     main(["--config", "toy", "--device", "cpu", "--seconds", "0", "--output", str(tmp_path / "none.json")])
+    assert {row["skipped"] for row in json.loads((tmp_path / "none.json").read_text())["rows"]}
     book = Book(tmp_path / "figures.json", {}, 0.5)
 
     def endless() -> dict[str, object]:
@@ -62,7 +63,7 @@ def test_the_time_is_hard(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_rehearsal_produces_every_section_with_its_keys(tmp_path: Path) -> None:
-    """The code that a GPU runs, in a toy shape: every decoder and batch, int8, FP8, RAD and DCD steps."""
+    """The code for the GPU runs in a toy shape: every decoder and batch, int8, FP8, RAD and DCD steps."""
     file = tmp_path / "figures.json"
 
     main(["--rehearse", "--seconds", "800", "--output", str(file)])
@@ -76,7 +77,7 @@ def test_the_rehearsal_produces_every_section_with_its_keys(tmp_path: Path) -> N
 
 
 def test_a_rehearsal_that_lacks_something_fails() -> None:
-    """A section that is not there, one that was skipped, and one without a key are named."""
+    """A missing section, a skipped one and one without a key are named."""
     rows: list[dict[str, object]] = [
         {"name": name, **dict.fromkeys(keys, 1)} for name, keys in SECTIONS.items()
     ]
@@ -97,7 +98,7 @@ def test_a_rehearsal_that_lacks_something_fails() -> None:
 def test_without_a_gpu_the_real_call_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No row and no file: an earlier result is not overwritten."""
+    """Neither a row nor a file is written, so an earlier result is not overwritten."""
     monkeypatch.setattr(gpu_figures, "_ROOT", tmp_path)
 
     with pytest.raises(SystemExit, match=r"needs a CUDA device: .* Nothing was measured"):

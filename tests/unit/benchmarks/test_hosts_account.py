@@ -1,4 +1,4 @@
-"""The account of a load run finds what it must not miss."""
+"""The account of a load run finds what it must find."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def made(study: str, *, queued: float, claimed: float, site: str = "a", lane: st
 
 
 def test_settle_of_a_run_in_order_is_right() -> None:
-    """Lanes and sites have each their own order."""
+    """Each lane and each site has its own order."""
     jobs = [
         made("1", queued=0, claimed=10),
         made("2", queued=5, claimed=12),
@@ -22,7 +22,7 @@ def test_settle_of_a_run_in_order_is_right() -> None:
 
 
 def test_settle_finds_the_lost_the_repeated_and_the_overtaken() -> None:
-    """A study without a draft, one with two, and one that waited while a later one was claimed."""
+    """A missing draft, a second draft and a study that waited while a later one was claimed are counted."""
     jobs = [
         made("1", queued=0, claimed=20),
         made("2", queued=5, claimed=12),
@@ -33,6 +33,6 @@ def test_settle_finds_the_lost_the_repeated_and_the_overtaken() -> None:
 
 
 def test_settle_allows_what_a_claim_could_not_see() -> None:
-    """A job that was queued in the same moment as the claim of another was not visible to it."""
+    """A claim could not yet see a job that was queued at the same moment."""
     jobs = [made("1", queued=10.0, claimed=10.9), made("2", queued=10.2, claimed=10.4)]
     assert settle(["1", "2"], jobs).overtaken == 0

@@ -1,4 +1,4 @@
-"""What the benchmark of two Ray workers makes of its runs, and the pause that stands for the network."""
+"""How the benchmark of two Ray workers evaluates its runs, and the pause that replaces the network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def a_round(workers: int, per_second: float) -> Round:
 
 
 def test_ratio_compares_each_run_of_two_with_the_one_beside_it() -> None:
-    """A slow minute of the machine slows both runs of its pair; one outlier does not decide."""
+    """A slow minute of the machine slows both runs of a pair; one outlier does not decide the ratio."""
     fast, slow, odd = (1.0, 1.9), (0.5, 0.95), (1.0, 9.0)
     rounds = [a_round(n, rate) for pair in (fast, slow, odd) for n, rate in zip((1, 2), pair, strict=True)]
     assert ratio_of(rounds) == 1.9
@@ -26,27 +26,27 @@ def test_ratio_compares_each_run_of_two_with_the_one_beside_it() -> None:
 
 @dataclass(kw_only=True)
 class Arrivals:
-    """Gives one batch of studies after the other."""
+    """A source that returns one batch of studies after the other."""
 
     batches: list[list[Study[Any]]]
 
     def take(self, room: int, *, idle: bool) -> list[Study[Any]] | None:
-        """The next batch."""
+        """Return the next batch."""
         return self.batches.pop(0) if self.batches else None
 
 
 class Time:
-    """A clock that only sleeping moves."""
+    """A clock that advances only by sleeping."""
 
     now = 0.0
 
     def sleep(self, seconds: float) -> None:
-        """Move it."""
+        """Advance the clock."""
         self.now += seconds
 
 
 def test_pause_lets_urgent_studies_go_first_as_the_network_does() -> None:
-    """In the only slot an old study makes way for the urgent one, and is drafted after it."""
+    """With one slot an old study gives way to the urgent one and is drafted after it."""
     old = [Study(key=name, images=(), rank=3, yields=True) for name in ("old 1", "old 2")]
     urgent = Study(key="urgent", images=())
     time = Time()
@@ -68,5 +68,5 @@ def test_pause_lets_urgent_studies_go_first_as_the_network_does() -> None:
     ],
 )
 def test_processes_are_told_apart_by_their_words(command: str, role: str) -> None:
-    """The folder of a run is in every command line, and names none of them."""
+    """Every command line contains the folder of the run, so the folder must not decide the role."""
     assert role_of(command.split()) == role

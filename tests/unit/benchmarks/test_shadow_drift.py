@@ -1,4 +1,4 @@
-"""Drift is noticed in real pixels: films of phantoms, as they are and inverted."""
+"""Drift is detected in real pixels: images of phantoms, original and inverted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POOL, PX = 200, 96
 
 @pytest.fixture(scope="module")
 def pool() -> list[Looked]:
-    """Films of phantoms, each looked at as it is and inverted, by the checks that drafting uses."""
+    """Images of phantoms, original and inverted, each examined by the checks that drafting uses."""
     return [looked(FIRST_SEED + number, PX) for number in range(POOL)]
 
 
@@ -21,7 +21,7 @@ def pool() -> list[Looked]:
 def test_inverted_device_is_alarmed_within_fifty_films_and_a_clean_month_is_quiet(
     pool: list[Looked], seed: int
 ) -> None:
-    """Films inverted from one day on raise an alarm; 600 sound films after the baseline raise none."""
+    """Images inverted from some point on raise an alarm; 600 normal ones after the baseline raise none."""
     films = random.Random(seed).choices(pool, k=RULE.baseline + 600)
     assert first_alarm(films, None) is None
     changed = first_alarm(films[: RULE.baseline + 150], RULE.baseline + 100)

@@ -1,4 +1,4 @@
-"""What the worker's benchmark makes of what it measured."""
+"""How the worker benchmark evaluates its measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def watch() -> Stopwatch:
 
 
 def test_row_counts_what_the_networks_thread_does_besides(watch: Stopwatch) -> None:
-    """The share outside the model is of the whole time; the stages of its thread add up to all of it."""
+    """The share outside the model refers to the whole time; the stages of the thread add up to it."""
     row = row_of(watch, studies=10, kind="sqlite", slots=4)
     assert (row.reports_per_second, row.outside_share) == (1.0, 0.1)
     assert row.network_ms == {"vision": 200.0, "prefill": 100.0, "decode": 600.0, "outside": 100.0}
@@ -31,7 +31,7 @@ def test_row_counts_what_the_networks_thread_does_besides(watch: Stopwatch) -> N
 
 
 def test_table_and_picture_show_the_row(watch: Stopwatch, tmp_path: Path) -> None:
-    """Each stage has its line, and the picture is a PNG."""
+    """Each stage has a row in the table, and the picture is a PNG."""
     row = row_of(watch, studies=10, kind="sqlite", slots=4)
     assert table_of(row).row_count == len(row.network_ms) + len(row.beside_ms)
     plot(row, tmp_path / "time.png")

@@ -1,4 +1,4 @@
-"""The Helm chart: rendered by Helm's own library, and checked against the schemas of Kubernetes."""
+"""The Helm chart, rendered by Helm's own library and checked against the Kubernetes schemas."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def chart(repository: Path) -> Path:
-    """Where the chart lies."""
+    """The folder of the chart."""
     return repository / "deploy" / "chart"
 
 
 def render(chart: Path, values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every manifest, as `helm template` writes them."""
+    """Return all manifests as `helm template` writes them."""
     with helm_python.Chart.load(str(chart)) as loaded:
         files = loaded.render(values, name="demo", namespace="radiology")
     return [one for text in files.values() for one in yaml.safe_load_all(text) if one]
 
 
 def pods(manifests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The pod of each deployment."""
+    """Return the pod of each deployment."""
     return (one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment")
 
 
 def named(manifests: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The manifest of this kind and name."""
+    """Return the manifest with this kind and name."""
     (found,) = [one for one in manifests if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     return found
 
 
 def test_chart_passes_lint(chart: Path) -> None:
-    """Helm's own linter finds nothing but that it has no icon."""
+    """Helm's own linter reports nothing except the missing icon."""
     found = helm_python.lint(str(chart))
     assert found["errors"] == []
     assert [one["error"] for one in found["messages"]] == ["icon is recommended"]
@@ -67,7 +67,7 @@ def test_chart_passes_lint(chart: Path) -> None:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_chart_manifests_fit_the_schemas(chart: Path, variant: str, version: str) -> None:
-    """Every manifest of Kubernetes' own kinds is valid, strictly: no unknown field."""
+    """Every manifest of a native Kubernetes kind is strictly valid, without unknown fields."""
     manifests = render(chart, VARIANTS[variant])
     for one in manifests:
         if not one["apiVersion"].startswith("keda.sh/"):
@@ -77,7 +77,7 @@ def test_chart_manifests_fit_the_schemas(chart: Path, variant: str, version: str
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_chart_pods_run_without_rights(chart: Path, variant: str) -> None:
-    """No root, no writable root, no capability, no token of the cluster."""
+    """Pods have no root user, no writable root file system, no capabilities and no cluster token."""
     for pod in pods(render(chart, VARIANTS[variant])):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == 10001
@@ -91,18 +91,18 @@ def test_chart_pods_run_without_rights(chart: Path, variant: str) -> None:
 
 
 def test_chart_settings_are_valid(chart: Path) -> None:
-    """The settings in the ConfigMap are settings of ours; housekeeping has a process of its own."""
+    """The settings in the ConfigMap are valid; housekeeping runs in its own process."""
     manifests = render(chart, {})
     content = yaml.safe_load(named(manifests, "ConfigMap", "demo-config")["data"]["config.yaml"])
     settings = Settings.model_validate(content)
     assert settings.listener.housekeeping is False
-    # The probes and the services come from outside the pod.
+    # Probes and services connect from outside the pod.
     assert (settings.listener.host, settings.web.host, settings.web.loopback) == ("0.0.0.0", "0.0.0.0", False)
     assert named(manifests, "Deployment", "demo-housekeeping")["spec"]["replicas"] == 1
 
 
 def test_chart_ports_are_those_of_the_settings(chart: Path) -> None:
-    """Container ports and probes follow the configuration."""
+    """The listener's container port and probe match the configuration."""
     manifests = render(chart, VARIANTS["own ports"])
     (listener,) = named(manifests, "Deployment", "demo-listener")["spec"]["template"]["spec"]["containers"]
     assert [one["containerPort"] for one in listener["ports"]] == [104]
@@ -110,7 +110,7 @@ def test_chart_ports_are_those_of_the_settings(chart: Path) -> None:
 
 
 def test_chart_retrieves_old_studies_where_the_settings_say_so(chart: Path) -> None:
-    """One process that waits for plans, asks for less processor than the others, and is never there twice."""
+    """A single process waits for plans and requests less CPU than the others; two never run at once."""
     manifests = render(chart, VARIANTS["backfill"])
     deployment = named(manifests, "Deployment", "demo-backfill")["spec"]
     (container,) = deployment["template"]["spec"]["containers"]
@@ -121,7 +121,7 @@ def test_chart_retrieves_old_studies_where_the_settings_say_so(chart: Path) -> N
 
 
 def test_chart_leaves_the_number_of_workers_to_keda(chart: Path) -> None:
-    """With KEDA the deployment names no number, else every upgrade would reset it; without it does."""
+    """With KEDA the deployment sets no number, as every upgrade would reset it; without KEDA it does."""
     scaled = named(render(chart, {}), "Deployment", "demo-worker")
     fixed = named(render(chart, VARIANTS["without KEDA"]), "Deployment", "demo-worker")
     assert ("replicas" in scaled["spec"], fixed["spec"]["replicas"]) == (False, 3)
@@ -129,7 +129,7 @@ def test_chart_leaves_the_number_of_workers_to_keda(chart: Path) -> None:
 
 
 def test_chart_scales_by_every_lane(chart: Path) -> None:
-    """One query for each lane that is not left out, with its own number of jobs for a worker."""
+    """Each lane that is not left out has one query, with its own number of jobs per worker."""
     triggers = named(render(chart, {}), "ScaledObject", "demo-worker")["spec"]["triggers"]
     assert {one["name"]: one["metadata"]["targetQueryValue"] for one in triggers} == {
         "stat": "2",
@@ -151,6 +151,6 @@ def test_chart_scales_by_every_lane(chart: Path) -> None:
     ],
 )
 def test_chart_refuses_values_that_it_does_not_know(chart: Path, values: dict[str, Any]) -> None:
-    """A misspelt value stops the installation, instead of being ignored."""
+    """A misspelt value stops the installation instead of being ignored."""
     with helm_python.Chart.load(str(chart)) as loaded, pytest.raises(helm_python.HelmError):
         loaded.validate_schema(values)

@@ -1,4 +1,4 @@
-"""The Containerfile and the compose file: what they name exists, and nothing runs as root."""
+"""The Containerfile and the compose file: everything they name exists, and nothing runs as root."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agent.foundation.settings.tree import Settings
 
 @pytest.fixture
 def containerfile(repository: Path) -> str:
-    """The Containerfile, its continued lines joined."""
+    """The Containerfile with its continuation lines joined."""
     text = (repository / "deploy" / "Containerfile").read_text(encoding="utf-8")
     return text.replace("\\\n", " ")
 
@@ -31,7 +31,7 @@ def services(repository: Path) -> dict[str, Any]:
 
 
 def test_containerfile_ends_without_root(containerfile: str) -> None:
-    """The last stage has a user of its own, a health check, and no tool of the first."""
+    """The last stage has its own user, a health check and no tools of the first stage."""
     last = containerfile.rsplit("\nFROM ", 1)[1]
     assert re.findall(r"^USER (.+)$", last, re.MULTILINE) == ["10001:10001"]
     assert "HEALTHCHECK" in last
@@ -39,7 +39,7 @@ def test_containerfile_ends_without_root(containerfile: str) -> None:
 
 
 def test_containerfile_copies_what_exists_and_is_not_ignored(repository: Path, containerfile: str) -> None:
-    """Every copied source lies in the repository and passes the ignore file, and every package is copied."""
+    """Every copied source exists and passes the ignore file, and every package is copied."""
     copied = {
         name
         for line in re.findall(r"^COPY (?!--from)(.+)$", containerfile, re.MULTILINE)
@@ -52,7 +52,7 @@ def test_containerfile_copies_what_exists_and_is_not_ignored(repository: Path, c
 
 
 def test_compose_runs_our_services_without_rights(services: dict[str, Any]) -> None:
-    """Ours have a read-only root, no capability and no root; every command is one of the program's."""
+    """Our services have a read-only root, no capabilities and no root user; their commands exist."""
     ours = {name: one for name, one in services.items() if one["image"] == "echo-agent"}
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     assert {"listener", "worker", "deliverer"} <= set(ours)
@@ -62,7 +62,7 @@ def test_compose_runs_our_services_without_rights(services: dict[str, Any]) -> N
 
 
 def test_compose_retrieves_old_studies_only_in_a_profile(services: dict[str, Any]) -> None:
-    """It starts where somebody asks for it, waits for plans, and has a small share of the processor."""
+    """The service starts only on request, waits for plans and has a small CPU share."""
     service = services["backfill"]
     assert (service["command"], service["profiles"]) == (["backfill", "run", "--follow"], ["backfill"])
     assert service["cpu_shares"] < 1024
@@ -70,14 +70,14 @@ def test_compose_retrieves_old_studies_only_in_a_profile(services: dict[str, Any
 
 
 def test_compose_publishes_on_this_machine_only(services: dict[str, Any]) -> None:
-    """A trial without passwords on its ports is not for the network."""
+    """A trial without passwords must not be reachable from the network."""
     published = [port for one in services.values() for port in one.get("ports", [])]
     assert published
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 
 def test_compose_orthanc_sends_by_the_script_of_the_page(repository: Path, services: dict[str, Any]) -> None:
-    """What it stores goes to the modality that its own settings name, at the listener's title and port."""
+    """Orthanc sends what it stores to the modality in its settings, with the listener's AE title and port."""
     orthanc, settings = (
         services["orthanc"],
         json.loads(services["orthanc"]["environment"]["ORTHANC__DICOM_MODALITIES"]),
@@ -94,7 +94,7 @@ def test_compose_orthanc_sends_by_the_script_of_the_page(repository: Path, servi
 
 
 def test_compose_settings_are_valid(repository: Path) -> None:
-    """They are settings of ours, and what they name are services of the compose file."""
+    """The settings are valid, and the hosts they name are services of the compose file."""
     folder = repository / "deploy" / "compose"
     settings = Settings.model_validate(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     assert [one.host for one in settings.destinations] == ["orthanc"]

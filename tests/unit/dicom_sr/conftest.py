@@ -1,4 +1,4 @@
-"""Builders of image headers and drafts; pydicom is strict in every test of this folder."""
+"""Builders of image headers and drafts; pydicom is strict in all tests of this folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MakeDraft = Callable[..., DocumentPair]
 
 @pytest.fixture(autouse=True)
 def strict_pydicom() -> Iterator[None]:
-    """Writing a value outside its VR raises."""
+    """Make pydicom raise when it writes a value that its VR does not allow."""
     before = config.settings.writing_validation_mode
     config.settings.writing_validation_mode = config.RAISE
     yield
@@ -34,13 +34,13 @@ def strict_pydicom() -> Iterator[None]:
 
 @pytest.fixture
 def created() -> datetime.datetime:
-    """A fixed, aware time of drafting."""
+    """A fixed time of drafting with a time zone."""
     return CREATED
 
 
 @pytest.fixture
 def make_image() -> MakeImage:
-    """An image's header as it comes out of a file: encoded in its own character set, then read."""
+    """An image header as read from a file: encoded in its own character set, then read."""
 
     def make(number: int = 1, **attributes: Any) -> Dataset:
         image = Dataset()
@@ -118,7 +118,7 @@ def content() -> DraftContent:
 
 @pytest.fixture
 def make_draft(make_image: MakeImage, algorithm: Algorithm, content: DraftContent) -> MakeDraft:
-    """A pair of documents; every argument can be replaced."""
+    """Return a function that builds a pair of documents; every argument can be replaced."""
 
     def make(**replaced: Any) -> DocumentPair:
         arguments: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Our bytes of a content tree against pydicom's reading and writing of the same."""
+"""Our encoding of a content tree compared with what pydicom reads and writes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TREES = st.recursive(
 
 
 def decoded(items: list[Item]) -> Dataset:
-    """What pydicom reads from our bytes, every value converted."""
+    """Return what pydicom reads from our bytes, with every value converted."""
     value = content_sequence_value(items)
     character_set = b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 192"
     header = b"\x40\x00\x30\xa7SQ\0\0" + len(value).to_bytes(4, "little")
@@ -67,7 +67,7 @@ def decoded(items: list[Item]) -> Dataset:
 @settings(max_examples=40, deadline=None)
 @given(items=st.lists(TREES, min_size=1, max_size=3))
 def test_encoding_equals_pydicoms_of_the_same_items(items: list[Item]) -> None:
-    """Read by pydicom and written again from its data sets, the bytes are the same."""
+    """The bytes are unchanged after pydicom has read them and written its data sets."""
     wrapper = decoded(items)
     buffer = io.BytesIO()
     dcmwrite(buffer, wrapper, implicit_vr=False, little_endian=True)
@@ -75,7 +75,7 @@ def test_encoding_equals_pydicoms_of_the_same_items(items: list[Item]) -> None:
 
 
 def test_corners_enclose_the_whole_image() -> None:
-    """Four points in column and row, behind the item's children as tag order wants it."""
+    """Four points as column and row follow the item's children, as the tag order demands."""
     source = content.image(codes.REGION_SOURCE, "1.2.3", "1.2.3.4", Relationship.SELECTED_FROM)
     item = content.corners(codes.ASSESSED_CORNERS, source, columns=1024, rows=2048)
     read = decoded([item]).ContentSequence[0]
@@ -85,7 +85,7 @@ def test_corners_enclose_the_whole_image() -> None:
 
 
 def test_long_code_value_has_its_own_attribute() -> None:
-    """A value beyond 16 characters does not fit Code Value (PS3.3 8.8)."""
+    """A value of more than 16 characters does not fit Code Value (PS3.3 8.8)."""
     code = decoded([content.code(codes.FINDING, Code("a_value_beyond_sixteen", "99ECHO", "x"))])
     entry = code.ContentSequence[0].ConceptCodeSequence[0]
     assert entry.LongCodeValue == "a_value_beyond_sixteen"
@@ -93,14 +93,14 @@ def test_long_code_value_has_its_own_attribute() -> None:
 
 
 def test_equivalent_code_stands_in_the_value_only() -> None:
-    """The equivalent answer is part of the answer's code."""
+    """The equivalent code is part of the code of the value."""
     item = content.code(codes.FINDING, codes.NORMAL, equivalent=codes.ABNORMAL)
     code = decoded([item]).ContentSequence[0].ConceptCodeSequence[0]
     assert code.EquivalentCodeSequence[0].CodeValue == codes.ABNORMAL.value
 
 
 def test_two_codes_that_differ_in_words_keep_their_words() -> None:
-    """The cache of encoded codes does not take equal codes for equal words."""
+    """The cache of encoded codes distinguishes equal codes with different meanings."""
     pair = [content.text(Code("1", "99ECHO", meaning), "x") for meaning in ("one", "uno")]
     read = decoded(pair).ContentSequence
     assert [item.ConceptNameCodeSequence[0].CodeMeaning for item in read] == ["one", "uno"]
@@ -108,13 +108,13 @@ def test_two_codes_that_differ_in_words_keep_their_words() -> None:
 
 @pytest.mark.parametrize("meaning", ["", "x" * 65])
 def test_meaning_that_does_not_fit_is_refused(meaning: str) -> None:
-    """Code Meaning has 1 to 64 characters."""
+    """Code Meaning must have 1 to 64 characters."""
     with pytest.raises(ContentError, match="99ECHO 1"):
         content_sequence_value([content.code(codes.FINDING, Code("1", "99ECHO", meaning))])
 
 
 def test_empty_text_is_refused() -> None:
-    """A TEXT item says something."""
+    """A TEXT item must not be empty."""
     with pytest.raises(ContentError, match="Comment"):
         content.text(codes.COMMENT, " \x00\n ")
 

@@ -1,4 +1,4 @@
-"""The header table, the legal state, the references and the identity of both documents."""
+"""The headers, document states, references and identities of both documents."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def both(pair: DocumentPair) -> tuple[Dataset, Dataset]:
 
 
 def test_draft_is_preliminary_unverified_and_by_a_device(make_draft: MakeDraft) -> None:
-    """No person answers for a draft; A is complete, B waits for its reader."""
+    """No person is responsible for a draft; A is complete, B awaits its reader."""
     findings, report = both(make_draft())
     assert (findings.CompletionFlag, report.CompletionFlag) == ("COMPLETE", "PARTIAL")
     for document in (findings, report):
@@ -53,7 +53,7 @@ def test_draft_is_preliminary_unverified_and_by_a_device(make_draft: MakeDraft) 
 
 
 def test_draft_inherits_patient_study_and_order(make_draft: MakeDraft) -> None:
-    """What a PACS files the document by is the images' own."""
+    """The attributes by which a PACS files a document come from the images."""
     for document in both(make_draft()):
         assert document.SpecificCharacterSet == "ISO_IR 192"
         assert str(document.PatientName) == "Müller^Jürgen"
@@ -70,7 +70,7 @@ def test_draft_inherits_patient_study_and_order(make_draft: MakeDraft) -> None:
 
 
 def test_documents_have_series_of_their_own(make_draft: MakeDraft) -> None:
-    """A viewer that shows the first instance of a series shows both."""
+    """A viewer that shows only the first instance of a series shows both documents."""
     findings, report = both(make_draft())
     assert findings.SeriesInstanceUID != report.SeriesInstanceUID
     assert findings.SeriesNumber != report.SeriesNumber
@@ -89,7 +89,7 @@ def test_documents_have_series_of_their_own(make_draft: MakeDraft) -> None:
 def test_findings_document_has_the_class_of_its_destination(
     make_draft: MakeDraft, name: str, sop_class: str
 ) -> None:
-    """The same tree for archives that know less; B stays Basic Text."""
+    """Archives with fewer SOP classes get the same tree; B stays Basic Text."""
     findings, report = both(make_draft(findings_sop_class=name))
     assert (findings.SOPClassUID, report.SOPClassUID) == (sop_class, BasicTextSRStorage)
 
@@ -97,7 +97,7 @@ def test_findings_document_has_the_class_of_its_destination(
 def test_report_lists_images_and_findings_document_as_evidence(
     make_draft: MakeDraft, make_image: MakeImage
 ) -> None:
-    """B rests on the images and on A."""
+    """The evidence of B is the images and A."""
     pair = make_draft(study=SourceStudy(images=(make_image(2), make_image(1))))
     assert references(pair.findings, "CurrentRequestedProcedureEvidenceSequence") == [
         ("1.2.826.1", "1.2.826.1.1.1"),
@@ -111,7 +111,7 @@ def test_report_lists_images_and_findings_document_as_evidence(
 
 
 def test_priors_are_other_evidence(make_draft: MakeDraft, make_image: MakeImage) -> None:
-    """A prior is named, but not as of this request."""
+    """A prior is listed, but not as evidence of the current request."""
     prior = make_image(9, StudyInstanceUID="1.2.700")
     for document in both(make_draft(study=SourceStudy(images=(make_image(1),), priors=(prior,)))):
         assert references(document, "PertinentOtherEvidenceSequence") == [("1.2.700", "1.2.826.1.1.9")]
@@ -134,13 +134,13 @@ def test_revision_names_its_predecessors(make_draft: MakeDraft) -> None:
 
 
 def test_rebuild_is_byte_identical(make_draft: MakeDraft) -> None:
-    """No clock and no chance: a retry sends the same bytes."""
+    """Neither time nor chance enters: a retry sends the same bytes."""
     first, second = make_draft(), make_draft()
     assert [encode(document) for document in both(first)] == [encode(document) for document in both(second)]
 
 
 def test_arrival_order_of_the_images_changes_nothing(make_draft: MakeDraft, make_image: MakeImage) -> None:
-    """Two images in either order give one document."""
+    """Two images in either order give the same document."""
     one = make_draft(study=SourceStudy(images=(make_image(1), make_image(2))))
     other = make_draft(study=SourceStudy(images=(make_image(2), make_image(1))))
     assert encode(one.report) == encode(other.report)
@@ -159,7 +159,7 @@ def test_arrival_order_of_the_images_changes_nothing(make_draft: MakeDraft, make
 def test_changed_demographics_or_images_change_the_uids(
     make_draft: MakeDraft, make_image: MakeImage, changed: dict[str, Any]
 ) -> None:
-    """A PACS keeps its old copy when bytes change under one UID, so they never do."""
+    """The bytes under one UID never change, because a PACS would keep its old copy."""
     before = make_draft()
     after = make_draft(study=SourceStudy(images=(make_image(1, **changed),)))
     assert before.findings.SOPInstanceUID != after.findings.SOPInstanceUID
@@ -169,7 +169,7 @@ def test_changed_demographics_or_images_change_the_uids(
 def test_changed_content_changes_the_uids(
     make_draft: MakeDraft, content: DraftContent, algorithm: Algorithm, created: datetime.datetime
 ) -> None:
-    """Sentence, flag, urgency, revision, weights, time: each makes another document."""
+    """Sentence, flag, urgency, revision, weights, time: a change to any of them gives another document."""
     variants: list[dict[str, Any]] = [
         {},
         {"content": replace(content, findings_sentences=("Another sentence.",))},
@@ -187,7 +187,7 @@ def test_changed_content_changes_the_uids(
 
 
 def test_encoded_document_is_a_part_10_file_that_reads_back(make_draft: MakeDraft) -> None:
-    """Explicit VR Little Endian, and strict pydicom writes the very same bytes from what it read."""
+    """Explicit VR Little Endian; strict pydicom reads it and writes the same bytes again."""
     for document in both(make_draft()):
         raw = encode(document)
         read = pydicom.dcmread(io.BytesIO(raw))
@@ -201,7 +201,7 @@ def test_encoded_document_is_a_part_10_file_that_reads_back(make_draft: MakeDraf
 def test_stamps_are_the_given_time_in_the_images_zone(
     make_draft: MakeDraft, make_image: MakeImage, created: datetime.datetime
 ) -> None:
-    """Content, creation and series stamps agree with each other and with the study's clock."""
+    """The content, creation and series times agree with each other and with the study's clock."""
     there = make_draft(study=SourceStudy(images=(make_image(TimezoneOffsetFromUTC="-0330"),))).report
     assert (there.TimezoneOffsetFromUTC, there.ContentDate, there.ContentTime) == (
         "-0330",
@@ -214,13 +214,13 @@ def test_stamps_are_the_given_time_in_the_images_zone(
 
 
 def test_naive_time_is_refused(make_draft: MakeDraft) -> None:
-    """A time without a zone means another hour elsewhere."""
+    """A time without a time zone is ambiguous."""
     with pytest.raises(ContentError, match="created"):
         make_draft(created=datetime.datetime(2026, 1, 1))
 
 
 def test_demonstration_is_named_in_series_and_text(make_draft: MakeDraft, algorithm: Algorithm) -> None:
-    """The banner of a demonstration model cannot be overlooked in a study list."""
+    """A study list clearly shows the banner of a demonstration model."""
     pair = make_draft(algorithm=replace(algorithm, demonstration=True))
     for document in both(pair):
         assert BANNER in document.SeriesDescription
@@ -231,7 +231,7 @@ def test_demonstration_is_named_in_series_and_text(make_draft: MakeDraft, algori
 
 
 def test_urgency_stands_in_series_summary_and_comment(make_draft: MakeDraft, content: DraftContent) -> None:
-    """The reason is always beside the priority."""
+    """The priority is always shown with its reason."""
     urgent = replace(content, urgency=Urgency(level="urgent", reason="pneumothorax"))
     pair = make_draft(content=urgent)
     assert pair.report.SeriesDescription == "AI PRE-DRAFT report (unverified) URGENT: pneumothorax"
@@ -240,7 +240,7 @@ def test_urgency_stands_in_series_summary_and_comment(make_draft: MakeDraft, con
 
 
 def test_flags_stand_in_summary_and_comment(make_draft: MakeDraft, content: DraftContent) -> None:
-    """What a reader must be warned of is in both documents, in words."""
+    """Both documents state every warning to the reader in words."""
     for document in both(make_draft(content=replace(content, flags=("Only the frontal view was there.",)))):
         assert "Please note: Only the frontal view was there." in texts(document)
 
@@ -261,7 +261,7 @@ def test_rejection_says_why_and_states_no_finding(
     code: str,
     words: str,
 ) -> None:
-    """Never an all-absent document: only what became of the analysis."""
+    """A rejection never states all findings as absent, only the outcome of the analysis."""
     pair = build_rejection(
         SourceStudy(images=(make_image(),)),
         "not a chest film.",
@@ -286,7 +286,7 @@ def test_rejection_says_why_and_states_no_finding(
 def test_rejection_needs_a_reason(
     make_image: MakeImage, algorithm: Algorithm, created: datetime.datetime
 ) -> None:
-    """A reader is told why."""
+    """A rejection must state its reason."""
     with pytest.raises(ContentError, match="reason_text"):
         build_rejection(
             SourceStudy(images=(make_image(),)), " ", "failed", algorithm, revision=1, created=created
@@ -304,7 +304,7 @@ def test_verified_report_is_final_and_names_its_observer(
     edited: bool,
     demonstration: bool,
 ) -> None:
-    """COMPLETE, VERIFIED and FINAL go together with the person who answers for it."""
+    """COMPLETE, VERIFIED and FINAL go together with the person responsible for the report."""
     pair = build_verified(
         SourceStudy(images=(make_image(),)),
         content,
@@ -361,10 +361,11 @@ def test_content_that_cannot_be_encoded_is_refused(
         make_draft(content=replace(content, **changed))
 
 
-def test_algorithm_without_a_name_is_refused(make_draft: MakeDraft, algorithm: Algorithm) -> None:
-    """A report names what wrote it."""
-    with pytest.raises(ContentError, match="manufacturer"):
-        make_draft(algorithm=replace(algorithm, manufacturer=" "))
+@pytest.mark.parametrize("field", ["name", "version", "manufacturer"])
+def test_algorithm_without_a_name_is_refused(make_draft: MakeDraft, algorithm: Algorithm, field: str) -> None:
+    """A report names what wrote it; the error names the part that is missing."""
+    with pytest.raises(ContentError, match=rf"algorithm\.{field} is empty"):
+        make_draft(algorithm=replace(algorithm, **{field: " "}))
 
 
 def test_priors_of_another_patient_stop_the_draft(make_draft: MakeDraft, make_image: MakeImage) -> None:
@@ -375,7 +376,7 @@ def test_priors_of_another_patient_stop_the_draft(make_draft: MakeDraft, make_im
 
 
 def references(document: Dataset, keyword: str) -> list[tuple[str, str]]:
-    """Study and instance of every reference in an evidence sequence."""
+    """Study and instance UIDs of every reference in an evidence sequence."""
     return [
         (str(study.StudyInstanceUID), str(instance.ReferencedSOPInstanceUID))
         for study in document[keyword].value
@@ -395,7 +396,7 @@ def names(document: Dataset) -> list[str]:
 
 
 def test_documents_name_the_algorithm_as_contributing_equipment(make_draft: MakeDraft) -> None:
-    """IHE AIR: which algorithm had a hand in it, in a form that outlives a change of the author."""
+    """IHE AIR: the documents name the algorithm involved in a form that survives a change of the author."""
     for document in both(make_draft()):
         (item,) = document.ContributingEquipmentSequence
         assert item.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
@@ -408,7 +409,7 @@ def test_documents_name_the_algorithm_as_contributing_equipment(make_draft: Make
 
 
 def test_documents_say_what_their_private_schemes_are(make_draft: MakeDraft, content: DraftContent) -> None:
-    """Every designator that begins with 99, wherever it stands, and no public one."""
+    """Every designator that begins with 99 is identified, wherever it occurs, and no public one."""
     device = Finding(concept="support_device", presence=Presence.PRESENT, evidence="A line.")
     draft = make_draft(content=replace(content, findings=(device, *content.findings)))
     used = {
@@ -439,7 +440,7 @@ def test_procedure_reported_is_a_chest_radiograph_where_that_is_true(
     drafted: str,
     rejected: str,
 ) -> None:
-    """What was drafted was accepted as one; a study without draft is only what its images say."""
+    """A drafted study was accepted as a chest film; one without a draft is described by its images alone."""
     study = SourceStudy(images=(make_image(**attributes),))
     refused = build_rejection(study, "why", "not_attempted", algorithm, revision=1, created=created)
     for pair, expected in ((make_draft(study=study), drafted), (refused, rejected)):
@@ -455,7 +456,7 @@ def test_procedure_reported_is_a_chest_radiograph_where_that_is_true(
 def test_fixed_texts_are_ascii(
     make_draft: MakeDraft, make_image: MakeImage, content: DraftContent, algorithm: Algorithm
 ) -> None:
-    """Readers that decode nested text as Latin-1 show every word that is ours."""
+    """Readers that decode nested text as Latin-1 show all our fixed texts correctly."""
     image = make_image(PatientName="Doe^Jane", ReferringPhysicianName="", StudyDescription="x" * 64)
     plain = replace(content, findings=tuple(replace(one, evidence="Said.") for one in content.findings))
     plain = replace(plain, findings_sentences=("Said.",), impression_sentences=(), flags=("Look.",))

@@ -1,4 +1,4 @@
-"""Running the outside checkers: absent, slow, failing, and what they say."""
+"""Running the external checkers: missing, slow, failing, and their output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dicom_sr.errors import ToolFailedError, ToolMissingError, ToolTimeoutError
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is the whole search path, for programs of our making."""
+    """A folder that is the whole search path, for programs written by the tests."""
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
@@ -31,7 +31,7 @@ def test_missing_program_is_named_with_its_package(tool: Path) -> None:
 
 
 def test_errors_and_warnings_are_told_apart(tool: Path) -> None:
-    """Only lines that say Error count as errors."""
+    """Only Error lines count as errors."""
     write_program(
         tool, "dciodvfy", "echo 'Warning - a' >&2; echo 'Error - b' >&2; echo BasicTextSR >&2; exit 1"
     )
@@ -41,20 +41,20 @@ def test_errors_and_warnings_are_told_apart(tool: Path) -> None:
 
 
 def test_renderer_that_fails_raises_with_its_words(tool: Path) -> None:
-    """What dcmtk said is part of the message."""
+    """The error message includes the output of dcmtk."""
     write_program(tool, "dsr2html", "echo 'cannot parse' >&2; exit 2")
     with pytest.raises(ToolFailedError, match="cannot parse"):
         external.dsr2html(tool / "x.dcm")
 
 
 def test_renderer_gives_its_output(tool: Path) -> None:
-    """The page as it was printed, in UTF-8."""
+    """The page is returned as printed, in UTF-8."""
     write_program(tool, "dsrdump", "echo 'Röntgen'")
     assert external.dsrdump(tool / "x.dcm") == "Röntgen\n"
 
 
 def test_program_that_hangs_is_ended(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A damaged file must not hold the caller."""
+    """A damaged file must not block the caller."""
     monkeypatch.setattr(external, "TIMEOUT_SECONDS", 0.2)
     write_program(tool, "dsrdump", "exec /bin/sleep 5")
     with pytest.raises(ToolTimeoutError):

@@ -1,4 +1,4 @@
-"""Documents as highdicom reads them: ours say what was meant, and a difference is found."""
+"""Documents as highdicom reads them: ours say what was meant, and any difference is found."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DOUBT = Finding(concept="consolidation", presence=Presence.INDETERMINATE, latera
 
 
 def document(make_draft: MakeDraft, content: DraftContent, *findings: Finding, **changed: Any) -> bytes:
-    """A findings document's bytes."""
+    """The bytes of a findings document."""
     return encode(make_draft(content=replace(content, findings=findings), **changed).findings)
 
 
@@ -47,7 +47,7 @@ def document(make_draft: MakeDraft, content: DraftContent, *findings: Finding, *
 def test_every_variant_is_read_back_as_it_was_meant(
     make_draft: MakeDraft, content: DraftContent, variant: str
 ) -> None:
-    """Concept, presence, side, place, grade and change, in every SOP class that we write."""
+    """Concept, presence, side, place, grade and change are read back from every SOP class that we write."""
     data = document(make_draft, content, FULL, PLAIN, DOUBT, findings_sop_class=variant)
     assert pydicom.dcmread(io.BytesIO(data)).SOPClassUID in {
         Comprehensive3DSRStorage,
@@ -64,7 +64,7 @@ def test_every_concept_is_read_back(make_draft: MakeDraft, content: DraftContent
 
 
 def test_document_without_findings_is_read_back(make_draft: MakeDraft, content: DraftContent) -> None:
-    """A notice has no group at all."""
+    """A document without findings has no measurement group."""
     read_back(document(make_draft, content), ())
 
 
@@ -84,27 +84,27 @@ def test_document_without_findings_is_read_back(make_draft: MakeDraft, content: 
 def test_difference_to_what_was_meant_is_found(
     make_draft: MakeDraft, content: DraftContent, change: dict[str, Any]
 ) -> None:
-    """A finding turned round between the draft and its document never leaves."""
+    """A finding that differs between the draft and its document is never sent."""
     data = document(make_draft, content, FULL, PLAIN)
     with pytest.raises(ReadBackError, match="2 findings where 2 were meant; 1 of them"):
         read_back(data, (replace(FULL, **change), PLAIN))
 
 
 def test_missing_finding_is_found(make_draft: MakeDraft, content: DraftContent) -> None:
-    """Neither may a document say more or less than the draft."""
+    """A document may state neither more nor less than the draft."""
     with pytest.raises(ReadBackError, match="1 findings where 2 were meant"):
         read_back(document(make_draft, content, FULL), (FULL, PLAIN))
 
 
 def test_damaged_document_is_no_document(make_draft: MakeDraft, content: DraftContent) -> None:
-    """What highdicom cannot read is not stored either."""
+    """A document that highdicom cannot read is not stored."""
     with pytest.raises(ReadBackError, match="cannot read"):
         read_back(document(make_draft, content, FULL)[:900], (FULL,))
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_measurements_of_a_foreign_document_are_its_text(shared_data: Path) -> None:
-    """An earlier report that holds nothing but measurement groups still says something."""
+    """The measurements are the text of an earlier report that has measurement groups alone."""
     foreign = pydicom.dcmread(shared_data / "06_sr" / "dcmqi_tid1500_sr.dcm")
     (line,) = measured(foreign)
     assert line.startswith("Neoplasm, Primary, pharyngeal tonsil (adenoid): SUVbw 6.01529")
@@ -112,14 +112,14 @@ def test_measurements_of_a_foreign_document_are_its_text(shared_data: Path) -> N
 
 
 def test_document_of_another_kind_has_no_measurements(make_draft: MakeDraft) -> None:
-    """A Basic Text SR, or an image, has none."""
+    """A Basic Text SR has no measurements."""
     assert measured(make_draft().report) == ()
 
 
 def test_walk_over_groups_sees_what_highdicoms_template_reader_sees(
     make_draft: MakeDraft, content: DraftContent
 ) -> None:
-    """Our one pass over highdicom's content items answers as its own questions to each group do."""
+    """Our single pass over highdicom's content items gives the same answers as its methods for each group."""
     data = document(make_draft, content, FULL, PLAIN, DOUBT)
     asked = Comprehensive3DSR.from_dataset(pydicom.dcmread(io.BytesIO(data)))
     walked = [statement(group) for group in groups_of(asked)]
@@ -133,7 +133,7 @@ def test_walk_over_groups_sees_what_highdicoms_template_reader_sees(
 
 
 def twice(document: bytes, keyword_of: Any, value: Any) -> bytes:
-    """A document in whose first group a coded row stands a second time, with another value."""
+    """A document whose first group repeats a coded row with another value."""
     dataset = pydicom.dcmread(io.BytesIO(document))
     (container,) = (
         item
@@ -154,7 +154,7 @@ def twice(document: bytes, keyword_of: Any, value: Any) -> bytes:
 
 
 def test_contradictory_sides_or_answers_never_leave(make_draft: MakeDraft, content: DraftContent) -> None:
-    """A reader that takes the first of two sides would see the finding turned to the other side."""
+    """A reader that takes the first of two sides would see the finding on the wrong side."""
     data = document(make_draft, content, FULL)
     with pytest.raises(ReadBackError):
         read_back(twice(data, codes.LATERALITY, codes.SIDE[Laterality.RIGHT]), (FULL,))

@@ -14,7 +14,7 @@ OUTCOMES: tuple[Outcome, ...] = ("not_attempted", "failed", "rejected")
 
 
 def test_every_series_description_fits_its_attribute(algorithm: Algorithm) -> None:
-    """At most 64 bytes, whatever the model and the urgency; A and B are told apart."""
+    """At most 64 bytes for every model and urgency; A and B can be told apart."""
     urgencies = [
         None,
         *(Urgency(level=level, reason="r" * n) for level in ("stat", "x" * 40) for n in (3, 90)),
@@ -47,12 +47,12 @@ def test_every_series_description_fits_its_attribute(algorithm: Algorithm) -> No
 def test_urgency_is_shown_with_its_reason_where_there_is_room(
     algorithm: Algorithm, reason: str, expected: str
 ) -> None:
-    """Half a reason misleads: it is there in full or only in the Summary."""
+    """Half a reason misleads: it is shown in full or only in the Summary."""
     assert labels.report_description(algorithm, Urgency(level="stat", reason=reason)) == expected
 
 
 def test_summary_names_the_origin_and_warns(algorithm: Algorithm, content: DraftContent) -> None:
-    """Unverified, priority, flags, algorithm, notes: in this order."""
+    """Unverified, priority, flags, algorithm, notes, in this order."""
     draft = replace(content, urgency=Urgency(level="stat", reason="free air"), flags=("One view.",))
     assert labels.summary_lines(algorithm, draft, 2, ("A note.",)) == (
         labels.UNVERIFIED,

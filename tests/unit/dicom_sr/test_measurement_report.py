@@ -24,7 +24,7 @@ MakeImage = Callable[..., Dataset]
 
 
 def rows(document: Dataset) -> list[dict[str, Dataset]]:
-    """The rows of every measurement group, by the meaning of their name."""
+    """The rows of every measurement group, by the code meaning of their concept name."""
     return [
         {row.ConceptNameCodeSequence[0].CodeMeaning: row for row in group.ContentSequence}
         for container in document.ContentSequence
@@ -39,7 +39,7 @@ def answer(row: Dataset) -> tuple[str, str]:
 
 
 def test_presence_is_answered_in_every_group(make_draft: MakeDraft) -> None:
-    """Present, absent, undetermined, each with CID 240's code and what others write for it."""
+    """Present, absent or undetermined, each with the code of CID 240 and the one that others write."""
     effusion, pneumothorax, pneumonia = rows(make_draft().findings)
     assert answer(effusion["Pleural effusion"]) == ("SCT", "52101004")
     assert answer(pneumothorax["Pneumothorax"]) == ("SCT", "272519000")
@@ -72,7 +72,7 @@ def test_attributes_of_a_finding_are_coded(make_draft: MakeDraft) -> None:
 
 
 def test_absent_finding_has_no_severity(make_draft: MakeDraft, content: DraftContent) -> None:
-    """What is not there is neither mild nor severe."""
+    """An absent finding is neither mild nor severe."""
     finding = Finding(concept="pneumothorax", presence=Presence.ABSENT, severity=Severity.SEVERE)
     (group,) = rows(make_draft(content=replace(content, findings=(finding,))).findings)
     assert "Severity" not in group
@@ -81,7 +81,7 @@ def test_absent_finding_has_no_severity(make_draft: MakeDraft, content: DraftCon
 def test_certainty_stands_only_where_a_score_was_calibrated(
     make_draft: MakeDraft, content: DraftContent
 ) -> None:
-    """In percent, inferred from the image; no score, no number."""
+    """The certainty is in percent, inferred from the image, and left out where there is no score."""
     scored = replace(content, scores=(0.875, None, None))
     effusion, pneumothorax, _ = rows(make_draft(content=scored).findings)
     certainty = effusion["Certainty of Finding"]
@@ -103,7 +103,7 @@ def test_what_is_not_mentioned_has_no_group(make_draft: MakeDraft, content: Draf
 
 
 def test_repeated_finding_has_one_group(make_draft: MakeDraft, content: DraftContent) -> None:
-    """The same statement twice is one; two sides of one concept are two groups with own tracking."""
+    """A repeated statement has one group; two lateralities of a concept have two, each with own tracking."""
     left, *_ = content.findings
     right = replace(left, laterality=None)
     groups = rows(make_draft(content=replace(content, findings=(left, right, left))).findings)
@@ -118,7 +118,7 @@ def test_repeated_finding_has_one_group(make_draft: MakeDraft, content: DraftCon
 def test_tracking_uid_names_one_side_whatever_else_is_found(
     make_draft: MakeDraft, content: DraftContent
 ) -> None:
-    """Right then left in one revision, left alone in the next: the left effusion keeps its identifier."""
+    """Right and left in one revision, left alone in the next: the left effusion keeps its identifier."""
     left, *_ = content.findings
     right = replace(left, laterality=Laterality.RIGHT)
 
@@ -137,7 +137,7 @@ def test_tracking_uid_names_one_side_whatever_else_is_found(
 def test_tracking_uid_tells_two_findings_of_one_place_apart_in_any_order(
     make_draft: MakeDraft, content: DraftContent
 ) -> None:
-    """A new and an unchanged one: neither order nor a third one gives one the UID of the other."""
+    """A new and an unchanged finding: neither their order nor a third finding swaps or mixes their UIDs."""
     left, *_ = content.findings
     old = replace(left, severity=None, change=Change.UNCHANGED, evidence="Unchanged on the left.")
     new = replace(left, severity=None, change=Change.NEW, evidence="New on the left.")
@@ -157,7 +157,7 @@ def test_tracking_uid_tells_two_findings_of_one_place_apart_in_any_order(
 
 
 def test_tracking_uid_is_never_that_of_another_thing(make_draft: MakeDraft, content: DraftContent) -> None:
-    """Over sides, places and concepts, reports of several findings and of one: one UID, one thing."""
+    """Over sides, places and concepts, each UID belongs to one finding, in any order of the report."""
     sides, places = (None, *Laterality), (None, "upper_zone", "lower_zone")
     things = [
         Finding(concept=concept, presence=Presence.PRESENT, laterality=side, location=place)
@@ -178,7 +178,7 @@ def test_tracking_uid_is_never_that_of_another_thing(make_draft: MakeDraft, cont
 
 
 def test_tracking_uid_stays_over_revisions(make_draft: MakeDraft) -> None:
-    """The same finding of the same study is tracked from one revision to the next."""
+    """The same finding of the same study keeps its tracking UID from one revision to the next."""
     uids = [
         [group["Tracking Unique Identifier"].UID for group in rows(make_draft(revision=revision).findings)]
         for revision in (1, 2)
@@ -187,7 +187,7 @@ def test_tracking_uid_stays_over_revisions(make_draft: MakeDraft) -> None:
 
 
 def test_no_finding_is_a_statement_not_a_finding(make_draft: MakeDraft, content: DraftContent) -> None:
-    """That nothing is abnormal has a presence and makes the study normal; it is nothing positive."""
+    """That nothing is abnormal has a presence and makes the study normal, but is no positive finding."""
     normal = Finding(concept="no_finding", presence=Presence.PRESENT, evidence="Normal chest.")
     document = make_draft(content=replace(content, findings=(normal,))).findings
     (group,) = rows(document)
@@ -211,13 +211,13 @@ def test_no_finding_is_a_statement_not_a_finding(make_draft: MakeDraft, content:
     ],
 )
 def test_overall_assessment_follows_what_is_stated(stated: dict[str, Presence], expected: Code) -> None:
-    """Normal only where the report says so and nothing speaks against it."""
+    """The study is normal only where the report says so and nothing contradicts it."""
     findings = [Finding(concept=concept, presence=presence) for concept, presence in stated.items()]
     assert overall_assessment(default_terminology(), findings) == expected
 
 
 def test_image_library_describes_every_image(make_draft: MakeDraft, make_image: MakeImage) -> None:
-    """Modality, size and view of what was looked at, as far as the header says."""
+    """Modality, size and view of each analysed image, as far as its header states them."""
     lateral = make_image(2, ViewPosition="LL", Modality="CR")
     bare = make_image(3, ViewPosition=None, Modality="ZZ", Rows=None)
     document = make_draft(study=SourceStudy(images=(make_image(1), lateral, bare))).findings
@@ -243,7 +243,9 @@ def test_every_group_has_coordinates_where_the_image_has_a_size(
 
 def test_unknown_concept_is_refused(make_draft: MakeDraft, content: DraftContent) -> None:
     """A concept without a code cannot be stated; the error says where to add it."""
-    with pytest.raises(ContentError, match="unheard_of"):
+    with pytest.raises(
+        ContentError, match=r"unheard_of.* is not in the vocabulary: add it with a code there"
+    ):
         make_draft(
             content=replace(content, findings=(Finding(concept="unheard_of", presence=Presence.PRESENT),))
         )

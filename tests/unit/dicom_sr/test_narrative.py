@@ -1,4 +1,4 @@
-"""What is read of a report, ours or somebody else's."""
+"""What is read from a report, ours or another product's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def report(*items: Dataset, **values: Any) -> Dataset:
 
 
 def test_findings_and_impression_are_read_without_the_rest() -> None:
-    """What was asked and known before is no result."""
+    """History and indication are not results."""
     document = report(
         section(HISTORY, words("Cough.", HISTORY)),
         section(FINDINGS, words("Clear\r\nlungs."), words("No effusion.")),
@@ -57,12 +57,12 @@ def test_findings_and_impression_are_read_without_the_rest() -> None:
 
 
 def test_report_without_sections_is_read_whole() -> None:
-    """A single text is what there is."""
+    """A report without sections consists of its text alone."""
     assert narrative(report(words("All is well.", None)), 500).text == "All is well."
 
 
 def test_long_report_is_cut_at_a_word() -> None:
-    """A reader sees that it goes on."""
+    """The reader sees that the text continues."""
     text = narrative(report(words("one two three four five")), 25).text
     assert text == "Finding: one two ..."
 
@@ -78,13 +78,13 @@ def test_long_report_is_cut_at_a_word() -> None:
     ],
 )
 def test_draft_is_no_final_report(flags: dict[str, str], expected: tuple[bool, bool]) -> None:
-    """What its author calls preliminary, or has not completed, is not to be compared with."""
+    """A document that its author calls preliminary, or has not completed, is not used for comparison."""
     read = narrative(report(words("x"), **flags), 500)
     assert (read.verified, read.final) == expected
 
 
 def test_deep_tree_ends() -> None:
-    """A tree without end in sight costs no stack."""
+    """A very deep tree does not exhaust the stack."""
     item = words("deep")
     for _ in range(60):
         item = section(FINDINGS, item)
@@ -92,6 +92,6 @@ def test_deep_tree_ends() -> None:
 
 
 def test_object_without_a_tree_is_refused() -> None:
-    """An image is no report."""
+    """An image is not a report."""
     with pytest.raises(NotStructuredReportError):
         narrative(Dataset(), 500)

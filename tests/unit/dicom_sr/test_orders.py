@@ -1,4 +1,4 @@
-"""Orders are taken whole, and the one that the images belong to leads."""
+"""Orders are taken over whole, and the one to which the images belong comes first."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ ABDOMEN_ORDER = ("ABD-2", "RP-ABD", "", "F-ABD")
 def test_orders_of_a_grouped_study_lead_with_the_one_that_the_image_names(
     make_image: MakeImage, named: str, *, turned: bool
 ) -> None:
-    """Whichever request comes first, the image's own number or procedure says which one is its order."""
+    """In any order of the requests, the image's own number or procedure identifies its order."""
     items = [request(**ABDOMEN), request(**CHEST)]
     own = {"AccessionNumber": None, named: CHEST[named]}
     image = make_image(RequestAttributesSequence=Sequence(items[::-1] if turned else items), **own)
@@ -75,7 +75,7 @@ def test_orders_of_a_grouped_study_lead_with_the_one_that_the_image_names(
 
 
 def test_orders_that_an_image_does_not_tell_apart_are_not_certain(make_image: MakeImage) -> None:
-    """No accession number is taken, both orders are listed whole, and the Summary says so."""
+    """No accession number is used, both orders are listed in full, and a note for the Summary says so."""
     image = make_image(
         AccessionNumber=None, RequestAttributesSequence=Sequence([request(**ABDOMEN), request(**CHEST)])
     )
@@ -87,7 +87,7 @@ def test_orders_that_an_image_does_not_tell_apart_are_not_certain(make_image: Ma
 
 
 def test_orders_of_two_images_are_not_stitched_together(make_image: MakeImage) -> None:
-    """Two images with an order each make two orders, and neither fills in the other."""
+    """Two images with one order each give two orders, and neither completes the other."""
     images = [
         make_image(1, AccessionNumber=None, RequestAttributesSequence=Sequence([request(**CHEST)])),
         make_image(2, AccessionNumber=None, RequestAttributesSequence=Sequence([request(**ABDOMEN)])),
@@ -99,7 +99,7 @@ def test_orders_of_two_images_are_not_stitched_together(make_image: MakeImage) -
 
 
 def test_order_of_a_single_request_is_completed_from_its_own_image(make_image: MakeImage) -> None:
-    """The ordinary case: the accession number at the image, the procedure in its only request."""
+    """The usual case: the accession number in the image, the procedure in its only request."""
     item = request(RequestedProcedureID="RP-7", RequestedProcedureDescription="Chest")
     orders = orders_of([make_image(RequestAttributesSequence=Sequence([item])), make_image(2)])
     assert orders.certain
@@ -107,14 +107,14 @@ def test_order_of_a_single_request_is_completed_from_its_own_image(make_image: M
 
 
 def test_order_of_a_request_that_contradicts_its_image_is_a_second_one(make_image: MakeImage) -> None:
-    """The image's own number leads; the other order is listed, and the reader is told."""
+    """The image's own number comes first; the other order is listed and marked as uncertain."""
     orders = orders_of([make_image(RequestAttributesSequence=Sequence([request(**ABDOMEN)]))])
     assert [short(order) for order in orders.orders] == [("ACC-1", "", "", ""), ABDOMEN_ORDER]
     assert (orders.accession_number, orders.certain) == ("ACC-1", False)
 
 
 def test_order_with_a_study_of_its_own_is_not_this_studys(make_image: MakeImage) -> None:
-    """A request that names another study was fulfilled elsewhere; the one that names this study leads."""
+    """A request for another study was fulfilled elsewhere; the one that names this study comes first."""
     items = [
         request(**ABDOMEN, StudyInstanceUID="1.2.9"),
         request(**CHEST, StudyInstanceUID=STUDY),
@@ -135,7 +135,7 @@ def test_orders_under_one_accession_number_share_it(make_image: MakeImage) -> No
 
 
 def test_order_stated_by_every_image_is_one_order(make_image: MakeImage) -> None:
-    """Frontal and lateral film repeat their request; one of them says less of it."""
+    """The frontal and the lateral film repeat their request; one of them with fewer attributes."""
     whole = request(**CHEST)
     less = request(AccessionNumber="CHEST-1")
     images = [
@@ -147,7 +147,7 @@ def test_order_stated_by_every_image_is_one_order(make_image: MakeImage) -> None
 
 
 def test_order_issuers_tell_equal_numbers_apart(make_image: MakeImage) -> None:
-    """One number of two authorities is two orders; the issuer is carried."""
+    """The same number from two authorities means two orders; the issuer is kept."""
     issuer = Dataset()
     issuer.LocalNamespaceEntityID = "RIS-A"
     other = Dataset()
@@ -166,7 +166,7 @@ def test_order_issuers_tell_equal_numbers_apart(make_image: MakeImage) -> None:
 def test_documents_list_every_order_and_say_where_it_is_not_certain(
     make_image: MakeImage, make_draft: Callable[..., DocumentPair]
 ) -> None:
-    """Both documents carry the same requests; the Summary names the doubt."""
+    """Both documents list the same requests and state that the order is uncertain."""
     image = make_image(
         AccessionNumber=None, RequestAttributesSequence=Sequence([request(**ABDOMEN), request(**CHEST)])
     )
@@ -189,7 +189,7 @@ def numbered(dataset: Dataset, number: str) -> Dataset:
 
 
 def test_orders_are_told_apart_by_numbers_that_cannot_be_written(make_image: MakeImage) -> None:
-    """A number of 17 or more characters is left out of its attribute, and still names another order."""
+    """A number of 17 or more characters is left out of its attribute, but still tells orders apart."""
     image = numbered(make_image(RequestAttributesSequence=Sequence([request(**CHEST)])), LONG)
     found = orders_of([image])
     assert (found.certain, found.leading, found.accession_number) == (False, None, "")
@@ -200,7 +200,7 @@ def test_orders_are_told_apart_by_numbers_that_cannot_be_written(make_image: Mak
 
 
 def test_order_without_a_writable_number_is_not_replaced_by_another(make_image: MakeImage) -> None:
-    """The image's own order leads, with no number, rather than the order of another body part."""
+    """The image's own order comes first, without a number, instead of the order of another body part."""
     requests = [numbered(Dataset(), LONG), request(**ABDOMEN)]
     found = orders_of([numbered(make_image(RequestAttributesSequence=Sequence(requests)), LONG)])
     assert (found.certain, found.accession_number) == (True, "")
@@ -221,6 +221,6 @@ def test_order_without_a_writable_number_is_not_replaced_by_another(make_image: 
 def test_order_number_is_whole_or_left_out_with_a_note(
     make_image: MakeImage, stated: str, written: str
 ) -> None:
-    """Characters are counted, not bytes, and a number without its control characters is another number."""
+    """Characters are counted, not bytes; a number without its control characters would be another number."""
     found = orders_of([numbered(make_image(SpecificCharacterSet="ISO_IR 192"), stated)])
     assert (found.accession_number, len(found.notes)) == (written, 0 if written else 1)

@@ -1,4 +1,4 @@
-"""Findings into document A and back."""
+"""Findings written to document A and read back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def optional(values: type[Laterality] | type[Severity] | type[Change]) -> st.Sea
 
 @st.composite
 def findings(draw: st.DrawFn) -> Finding:
-    """Any finding; an absent one has no severity (the documents never state one)."""
+    """Any finding; an absent one has no severity, because the documents never state one."""
     presence = draw(st.sampled_from(list(Presence)))
     return Finding(
         concept=draw(st.sampled_from(sorted(TERMS.terms))),
@@ -51,7 +51,7 @@ def findings(draw: st.DrawFn) -> Finding:
 def test_any_set_of_findings_comes_back(
     make_draft: MakeDraft, content: DraftContent, stated: list[Finding]
 ) -> None:
-    """Concept, presence, side, place, severity, change and sentence survive the file."""
+    """Concept, presence, side, place, severity, change and sentence are read back from the file."""
     raw = encode(make_draft(content=replace(content, findings=stated)).findings)
     assert read_findings(pydicom.dcmread(io.BytesIO(raw))) == tuple(dict.fromkeys(stated))
 
@@ -60,14 +60,14 @@ def test_any_set_of_findings_comes_back(
 def test_findings_come_back_from_every_class(
     make_draft: MakeDraft, content: DraftContent, sop_class: str
 ) -> None:
-    """The fallback documents say the same."""
+    """The fallback SOP classes give the same findings."""
     assert read_findings(make_draft(findings_sop_class=sop_class).findings) == content.findings
 
 
 def test_concepts_that_share_a_code_are_told_apart_by_their_tracking(
     make_draft: MakeDraft, content: DraftContent
 ) -> None:
-    """A hospital may map two of its concepts to one code and still read back what it wrote."""
+    """A hospital may map two of its concepts to one code and still read back what was written."""
     shared = Code("301256004", "SCT", "Pleura finding")
     keys = ("pleural_plaque", "pleural_scar")
     terms = {key: Term(key=key, code=shared, site=SITE["pleura"], abnormal=True) for key in keys}
@@ -78,12 +78,12 @@ def test_concepts_that_share_a_code_are_told_apart_by_their_tracking(
 
 
 def test_report_document_has_no_findings_to_read(make_draft: MakeDraft) -> None:
-    """B is text; findings are A's."""
+    """B holds text only; the findings are in A."""
     assert read_findings(make_draft().report) == ()
 
 
 def test_other_object_is_refused() -> None:
-    """An image is no report."""
+    """An image is not a report."""
     with pytest.raises(NotStructuredReportError):
         read_findings(Dataset())
     with pytest.raises(NotStructuredReportError):
@@ -91,7 +91,7 @@ def test_other_object_is_refused() -> None:
 
 
 def test_outline_shows_header_and_tree(make_draft: MakeDraft) -> None:
-    """State, patient, series, evidence, then one line per item."""
+    """The outline has state, patient, series and evidence, then one line per content item."""
     lines = outline(make_draft(revision=2, predecessors=make_draft().references).report).splitlines()
     assert lines[0] == "Basic Text SR Storage: PARTIAL UNVERIFIED PRELIMINARY"
     assert "Patient   Müller^Jürgen [PID-1] 19500102" in lines
@@ -109,14 +109,14 @@ def test_outline_shows_header_and_tree(make_draft: MakeDraft) -> None:
     ],
 )
 def test_outline_shows_other_products_documents(shared_data: Path, name: str, line: str) -> None:
-    """dcmqi's and highdicom's documents are readable; they state none of our findings."""
+    """Documents of dcmqi and highdicom are readable, but state none of our findings."""
     document = pydicom.dcmread(shared_data / "06_sr" / name)
     assert line in outline(document).splitlines()
     assert read_findings(document) == ()
 
 
 def test_outline_of_a_damaged_tree_shows_what_is_left() -> None:
-    """Missing names, values and types are said, not raised."""
+    """Missing names, values and types are shown, not raised."""
     document, empty, number = Dataset(), Dataset(), Dataset()
     document.ValueType = "CONTAINER"
     number.ValueType = "NUM"

@@ -1,4 +1,4 @@
-"""What a document inherits from its images, and what it refuses."""
+"""What a document inherits from its images, and what is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MakeImage = Callable[..., Dataset]
 
 
 def test_header_carries_patient_study_and_order(make_image: MakeImage) -> None:
-    """The plain case: every attribute as it stands."""
+    """The simple case: every attribute is taken over unchanged."""
     header = study_header([make_image()])
     assert (
         header.patient_name,
@@ -41,14 +41,14 @@ def test_header_carries_patient_study_and_order(make_image: MakeImage) -> None:
 
 
 def test_header_takes_the_first_image_that_says_something(make_image: MakeImage) -> None:
-    """One image without a birth date does not hide the other's."""
+    """An image without a birth date does not hide the value of another image."""
     images = [make_image(1, PatientBirthDate=None, AccessionNumber=None), make_image(2)]
     header = study_header(images)
     assert (header.patient_birth_date, header.orders.accession_number) == ("19500102", "ACC-1")
 
 
 def test_header_of_an_image_without_optional_attributes_is_empty(make_image: MakeImage) -> None:
-    """Missing attributes are empty values, never an error."""
+    """Missing attributes give empty values, never an error."""
     missing = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime")
     image = make_image(**dict.fromkeys((*missing, "StudyID", "AccessionNumber", "ReferringPhysicianName")))
     header = study_header([image])
@@ -66,7 +66,7 @@ def test_header_of_an_image_without_optional_attributes_is_empty(make_image: Mak
 
 
 def test_long_accession_number_is_never_shortened(make_image: MakeImage) -> None:
-    """Half an accession number may be another order's: it moves into the text, whole."""
+    """A shortened accession number may be another order's: the number moves into the text in full."""
     header = study_header([lenient(make_image(), AccessionNumber="A" * 56)])
     assert header.orders.accession_number == ""
     assert len(header.notes) == 1
@@ -96,7 +96,7 @@ def test_long_accession_number_is_never_shortened(make_image: MakeImage) -> None
 def test_odd_value_is_mended_or_left_empty(
     make_image: MakeImage, keyword: str, value: str, field: str, expected: str
 ) -> None:
-    """Nothing that a document inherits is outside its value representation."""
+    """Every value that a document inherits conforms to its value representation."""
     image = lenient(make_image(SpecificCharacterSet="ISO_IR 192"), **{keyword: value})
     assert expected == getattr(study_header([image]), field)
 
@@ -115,7 +115,7 @@ def test_patient_id_beyond_its_length_is_refused(make_image: MakeImage) -> None:
 
 
 def test_study_without_images_is_refused() -> None:
-    """There is nothing to refer to."""
+    """A study without images has nothing to refer to."""
     with pytest.raises(SourceIdentityError):
         study_header([])
 
@@ -128,7 +128,7 @@ def test_images_of_two_studies_or_patients_are_refused(make_image: MakeImage, ot
 
 
 def test_order_is_read_from_request_attributes(make_image: MakeImage) -> None:
-    """The requested procedure, and an accession number that only the request knows."""
+    """The requested procedure, and an accession number that is only in the request."""
     request = Dataset()
     request.RequestedProcedureID = "RP-7"
     request.RequestedProcedureDescription = "Röntgen Thorax"
@@ -144,7 +144,7 @@ def test_order_is_read_from_request_attributes(make_image: MakeImage) -> None:
 
 
 def test_images_are_named_once_in_the_order_of_their_uids(make_image: MakeImage) -> None:
-    """Arrival order and repeats leave no trace."""
+    """Neither the order of arrival nor repeated images make a difference."""
     images = [make_image(3), make_image(1), make_image(3), make_image(2)]
     assert [f"1.2.826.1.1.{n}" for n in (1, 2, 3)] == [
         ref.sop_instance_uid for ref in image_references(images)
@@ -152,13 +152,13 @@ def test_images_are_named_once_in_the_order_of_their_uids(make_image: MakeImage)
 
 
 def test_frontal_view_comes_first(make_image: MakeImage) -> None:
-    """Whatever the UIDs, a reader looks at the frontal film before the lateral."""
+    """The frontal film is listed before the lateral, in any order of their UIDs."""
     images = [make_image(1, ViewPosition="LL"), make_image(2, ViewPosition="PA")]
     assert [reference.view for reference in image_references(images)] == ["PA", "LL"]
 
 
 def test_priors_of_another_patient_are_refused(make_image: MakeImage) -> None:
-    """A comparison with somebody else is the worst of errors."""
+    """A study is never compared with another patient's."""
     study = SourceStudy(
         images=(make_image(1),), priors=(make_image(8, StudyInstanceUID="1.2.9", PatientID="PID-2"),)
     )
@@ -167,12 +167,12 @@ def test_priors_of_another_patient_are_refused(make_image: MakeImage) -> None:
 
 
 def test_priors_of_the_same_study_are_no_priors(make_image: MakeImage) -> None:
-    """What belongs to the study is current evidence."""
+    """Images of the same study are current evidence."""
     assert prior_references(SourceStudy(images=(make_image(1),), priors=(make_image(2),))) == ()
 
 
 def lenient(image: Dataset, **raw: str) -> Dataset:
-    """The image with values as a careless sender would write them."""
+    """The image with values as a non-conforming sender would write them."""
     for keyword, value in raw.items():
         tag = Tag(tag_for_keyword(keyword) or 0)
         encoded = value.encode()
@@ -182,7 +182,7 @@ def lenient(image: Dataset, **raw: str) -> Dataset:
 
 @pytest.mark.parametrize("letter", ["Б", "漢", "한", "ß", "\N{CJK UNIFIED IDEOGRAPH-20000}"])
 def test_identifiers_are_counted_in_characters(make_image: MakeImage, letter: str) -> None:
-    """64 Cyrillic letters are 128 bytes, 64 Han characters 192, and each is one identifier."""
+    """64 Cyrillic letters are 128 bytes and 64 Han characters 192, and both are valid identifiers."""
     whole, short = letter * 64, letter * 16
     image = make_image(
         SpecificCharacterSet="ISO_IR 192",
@@ -195,7 +195,7 @@ def test_identifiers_are_counted_in_characters(make_image: MakeImage, letter: st
 
 @pytest.mark.parametrize("letter", ["Б", "漢", "한"])
 def test_identifier_of_too_many_characters_is_left_out(make_image: MakeImage, letter: str) -> None:
-    """65 characters are no LO: the authority is left out with a note, and none is cut."""
+    """65 characters do not fit LO: the authority is left out with a note, never shortened."""
     header = study_header(
         [lenient(make_image(SpecificCharacterSet="ISO_IR 192"), IssuerOfPatientID=letter * 65)]
     )
@@ -203,14 +203,14 @@ def test_identifier_of_too_many_characters_is_left_out(make_image: MakeImage, le
 
 
 def test_identifier_that_is_too_long_is_left_out_with_a_note(make_image: MakeImage) -> None:
-    """Never a shortened authority: the note quotes it whole."""
+    """An authority is never shortened; the note quotes it in full."""
     header = study_header([lenient(make_image(), IssuerOfPatientID="I" * 65, StudyID="S" * 17)])
     assert (header.issuer_of_patient_id, header.study_id) == ("", "")
     assert ["I" * 65 in header.notes[0], "S" * 17 in header.notes[1]] == [True, True]
 
 
 def test_issuers_and_other_identifiers_are_carried_whole(make_image: MakeImage) -> None:
-    """The qualifiers of the Patient ID, and the patient's other identifiers with theirs."""
+    """The qualifiers of the Patient ID, and the patient's other identifiers with their issuers."""
     qualifier = Dataset()
     qualifier.UniversalEntityID, qualifier.UniversalEntityIDType = "1.2.3", "ISO"
     qualifier.IdentifierTypeCode = "MR"
@@ -231,5 +231,5 @@ def test_issuers_and_other_identifiers_are_carried_whole(make_image: MakeImage) 
 
 
 def test_image_without_a_patient_id_contradicts_nobody(make_image: MakeImage) -> None:
-    """An empty Patient ID is no other patient; the one that is stated counts."""
+    """An empty Patient ID is not another patient's; the stated one is used."""
     assert study_header([make_image(1, PatientID=None), make_image(2)]).patient_id == "PID-1"

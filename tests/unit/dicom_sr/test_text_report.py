@@ -1,4 +1,4 @@
-"""Document B: the order of TID 2000, and exactly the draft's sentences."""
+"""Document B: the order of TID 2000 and exactly the sentences of the draft."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SENTENCES = st.lists(st.text(max_size=60), max_size=6)
 
 
 def section(report: Dataset, title: str) -> list[str]:
-    """The TEXT values below a section heading; empty where the section is not there."""
+    """The TEXT values below a section heading; empty if there is no such section."""
     return [
         item.TextValue
         for container in report.ContentSequence
@@ -50,7 +50,7 @@ def test_report_follows_its_template(make_draft: MakeDraft) -> None:
 def test_report_says_the_drafts_sentences_and_no_other(
     make_draft: MakeDraft, content: DraftContent, findings: list[str], impression: list[str]
 ) -> None:
-    """One TEXT item per sentence that says something, in the draft's order."""
+    """One TEXT item for each sentence that is not empty, in the draft's order."""
     draft = replace(content, findings_sentences=findings, impression_sentences=impression)
     report = make_draft(content=draft).report
     assert section(report, "Findings") == [clean(text) for text in findings if clean(text)]
@@ -58,7 +58,7 @@ def test_report_says_the_drafts_sentences_and_no_other(
 
 
 def test_findings_document_carries_the_same_narrative(make_draft: MakeDraft, content: DraftContent) -> None:
-    """A consumer of one document has the text as well."""
+    """A recipient of document A alone has the text as well."""
     evaluations = make_draft().findings.ContentSequence[-1].ContentSequence
     spoken = [
         item.TextValue

@@ -1,4 +1,4 @@
-"""The gate: our documents pass, each broken one is named, the usual neighbour fails."""
+"""The gate: our documents pass, each broken one is named, a quick script's document fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def codes_of(document: Dataset | bytes, **options: Any) -> set[str]:
 
 
 def rows(document: Dataset, name: str) -> list[Dataset]:
-    """All content items with that name."""
+    """All content items with that concept name."""
     return [
         item
         for item in walk(document)
@@ -56,7 +56,7 @@ def test_draft_passes(
     demonstration: bool,
     sop_class: str,
 ) -> None:
-    """Bytes and data sets, with sources at hand, a prior, flags, urgency and scores."""
+    """Bytes and data sets, with the sources available, a prior, flags, urgency and scores."""
     prior = make_image(9, StudyInstanceUID="1.2.700")
     images = (make_image(1), make_image(2))
     full = replace(
@@ -74,7 +74,7 @@ def test_draft_passes(
 
 
 def test_rejection_passes(make_image: MakeImage, algorithm: Algorithm, created: datetime.datetime) -> None:
-    """A study without draft has valid documents too."""
+    """The documents of a study without a draft are valid too."""
     study = SourceStudy(images=(make_image(),))
     pair = build_rejection(study, "no chest film", "not_attempted", algorithm, revision=1, created=created)
     assert validate_pair(pair.findings, pair.report, sources=study.images) == ()
@@ -87,7 +87,7 @@ def test_verified_report_passes(
     algorithm: Algorithm,
     created: datetime.datetime,
 ) -> None:
-    """Final documents fulfil the rules of final documents."""
+    """Final documents meet the rules for final documents."""
     study = SourceStudy(images=(make_image(),))
     verification = Verification(
         observer_name="Röntgen^W", organization="Klinik", verified_at=created, edited=True
@@ -129,7 +129,7 @@ def test_verified_report_passes(
 def test_changed_header_of_the_report_is_named(
     make_draft: MakeDraft, keyword: str, value: Any, code: str
 ) -> None:
-    """Every attribute that the gate watches, broken one by one."""
+    """Every attribute that the gate checks, changed or removed one by one."""
     document = make_draft().report
     if value is None:
         delattr(document, keyword)
@@ -233,14 +233,14 @@ def own_predecessor(document: Dataset) -> None:
 def test_damaged_findings_document_is_named(
     make_draft: MakeDraft, content: DraftContent, damage: Callable[[Dataset], None], code: str
 ) -> None:
-    """Every rule on A's tree, broken one by one."""
+    """Every rule on A's tree, violated one by one."""
     document = make_draft(content=replace(content, scores=(0.9, None, None))).findings
     damage(document)
     assert code in codes_of(document)
 
 
 def test_report_with_sections_out_of_order_is_named(make_draft: MakeDraft) -> None:
-    """TID 2000 has an order, and the Summary comes first."""
+    """TID 2000 prescribes an order, and the Summary comes first."""
     document = make_draft().report
     *context, summary, findings, impressions = document.ContentSequence
     document.ContentSequence = [*context, findings, summary, impressions]
@@ -255,7 +255,7 @@ def test_report_with_sections_out_of_order_is_named(make_draft: MakeDraft) -> No
 def test_banner_must_be_the_models(
     make_draft: MakeDraft, algorithm: Algorithm, model: bool, asked: bool
 ) -> None:
-    """A demonstration without banner fails, and so does a banner without demonstration."""
+    """A demonstration without a banner fails, and so does a banner without a demonstration."""
     pair = make_draft(algorithm=replace(algorithm, demonstration=model))
     assert "banner" in codes_of(pair.report, demonstration=asked)
     pair.report.SeriesDescription = "AI PRE-DRAFT report"
@@ -274,14 +274,14 @@ def test_banner_must_be_the_models(
 def test_evidence_resolves_to_the_same_study_and_patient(
     make_draft: MakeDraft, make_image: MakeImage, changed: dict[str, Any], code: str
 ) -> None:
-    """Against the images themselves, not against the document's own word."""
+    """References are checked against the images themselves, not against the document's own statements."""
     document = make_draft().findings
     assert codes_of(document, sources=[make_image(1)]) == set()
     assert code in codes_of(document, sources=[make_image(1, **changed)])
 
 
 def test_pair_must_belong_together(make_draft: MakeDraft) -> None:
-    """B lists this A, not another one."""
+    """B must list this A, not another one."""
     one, other = make_draft(), make_draft(revision=2)
     problems = validate_pair(one.findings, other.report)
     assert {(problem.code, problem.where) for problem in problems} == {
@@ -290,7 +290,7 @@ def test_pair_must_belong_together(make_draft: MakeDraft) -> None:
 
 
 def test_value_outside_its_vr_is_named_without_quoting_it(make_draft: MakeDraft) -> None:
-    """The problem's text carries nothing of the patient."""
+    """The text of the problem contains no patient data."""
     document = make_draft().report
     document.add_new(0x00100030, "LO", "Geheim")
     document[0x00100030].VR = "DA"
@@ -301,12 +301,12 @@ def test_value_outside_its_vr_is_named_without_quoting_it(make_draft: MakeDraft)
 
 @pytest.mark.parametrize("raw", [b"", b"no DICOM", b"\0" * 128 + b"DICM"])
 def test_bytes_that_are_no_file_are_a_problem(raw: bytes) -> None:
-    """The gate answers; it does not raise."""
+    """The gate reports a problem and does not raise."""
     assert codes_of(raw) in ({"unreadable"}, {"sop_class"})
 
 
 def test_usual_neighbour_fails(make_image: MakeImage) -> None:
-    """One TEXT item in a Basic Text SR, random UIDs, inherited ISO_IR 100: not through this gate."""
+    """One TEXT item in a Basic Text SR, random UIDs, inherited ISO_IR 100: it does not pass this gate."""
     assert {
         "author",
         "character_set",
@@ -322,7 +322,7 @@ def test_usual_neighbour_fails(make_image: MakeImage) -> None:
 
 
 def usual_neighbour(image: Dataset) -> Dataset:
-    """What a quick script writes."""
+    """A document as a quick script writes it."""
     document = Dataset()
     document.SpecificCharacterSet = image.SpecificCharacterSet
     document.SOPClassUID, document.SOPInstanceUID = BasicTextSRStorage, "1.2.826.0.1.3680043.8.498.1"

@@ -24,7 +24,7 @@ def tokenizer() -> ReportTokenizer:
 
 @pytest.fixture(scope="session")
 def make_config(tokenizer: ReportTokenizer) -> Callable[..., ModelConfig]:
-    """Configurations of a very small network (hidden 48, 2 layers, 56 px); fields can be replaced."""
+    """Configurations of a very small network (hidden 64, 2 layers, 56 px); fields can be replaced."""
 
     def make(*, window: int | None = None, **fields: object) -> ModelConfig:
         assert tokenizer.mask_id is not None
@@ -74,7 +74,7 @@ def make_backbone() -> Callable[[ModelConfig, int], Backbone]:
 
 @pytest.fixture(scope="session")
 def make_prompts(tokenizer: ReportTokenizer) -> Callable[..., PromptBatch]:
-    """Batches of noise studies: one entry per study, the number of its images; prompts differ in length."""
+    """Batches of noise studies, given the number of images per study; prompts differ in length."""
 
     def make(config: ModelConfig, images: Sequence[int] = (2, 1, 2), seed: int = 0) -> PromptBatch:
         rng = np.random.default_rng(seed)

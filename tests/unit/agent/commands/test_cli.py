@@ -172,7 +172,7 @@ def test_queue_cancel_keeps_the_reason(run: Run, database: Database) -> None:
     assert shown["steps"][-1]["actor"].startswith("cli:")
 
 
-def test_queue_prioritise_lets_a_job_overtake(run: Run, job: int) -> None:
+def test_queue_prioritise_changes_the_priority(run: Run, job: int) -> None:
     """The new priority is shown."""
     assert run("queue", "prioritise", str(job), "0").exit_code == 0
     assert json.loads(run("queue", "show", str(job), "--json").stdout)["job"]["priority"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -16,7 +17,11 @@ def rights(path: Path) -> int:
 
 def test_database_is_made_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
     """`db upgrade` on a new machine makes private files, whatever the shell's umask."""
-    assert run("db", "upgrade").exit_code == 0
+    before = os.umask(0)
+    try:
+        assert run("db", "upgrade").exit_code == 0
+    finally:
+        os.umask(before)
     assert {path.name: rights(path) for path in tmp_path.glob("agent.db*")} == dict.fromkeys(
         [path.name for path in tmp_path.glob("agent.db*")], 0
     )

@@ -82,10 +82,26 @@ def test_backup_overwrites_nothing(database: Database, tmp_path: Path) -> None:
 
 
 def test_backup_that_fails_leaves_nothing(database: Database, tmp_path: Path) -> None:
-    """A folder that cannot be created gives a clear error."""
+    """A folder that cannot be created gives a clear error, and no file is left."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BackupFailed, match="check the folder"):
         back_up(database, tmp_path / "file" / "one.db")
+    assert list(tmp_path.rglob("*one*")) == []
+
+
+def test_backup_that_ends_half_way_leaves_nothing(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the copy fails after it has begun, neither the unfinished file nor the named one is left."""
+
+    def half(*places: object) -> None:
+        Path(str(places[-1])).write_bytes(b"half")
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("agent.database.backup._copy_sqlite", half)
+    with pytest.raises(BackupFailed):
+        back_up(database, tmp_path / "one.db")
+    assert list(tmp_path.rglob("*one*")) == []
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, None])
@@ -108,3 +124,6 @@ def test_backup_names_sort_by_time(database: Database) -> None:
     """A backup's name contains its time, so that the newest is listed last."""
     moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert backup_name(database, moment) == "echo-agent-20260102T030405Z.db"
+    moments = [moment, moment.replace(second=10), moment.replace(day=12), moment.replace(year=2027)]
+    names = [backup_name(database, one) for one in moments]
+    assert names == sorted(set(names))

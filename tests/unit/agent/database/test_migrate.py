@@ -68,8 +68,9 @@ def test_upgrade_twice_changes_nothing(empty: Database) -> None:
 
 def test_require_current_names_the_command_on_an_empty_database(empty: Database) -> None:
     """A database without tables is refused as outdated."""
-    with pytest.raises(SchemaOutdated, match="revision none"):
+    with pytest.raises(SchemaOutdated, match="revision none") as refused:
         migrate.require_current(empty)
+    assert "db upgrade" in f"{refused.value} {refused.value.hint}"
 
 
 def test_require_current_fills_an_empty_database_when_asked(empty: Database) -> None:
@@ -97,8 +98,8 @@ def test_database_of_a_newer_version_is_left_alone(database: Database) -> None:
         assert "db upgrade" not in f"{refused.value} {refused.value.hint}"
 
 
-def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: Database) -> None:
-    """A database of the oldest schema with a row in every table keeps its rows."""
+def test_upgrade_keeps_jobs_and_deliveries_of_a_filled_database_and_copies_it_first(empty: Database) -> None:
+    """A database of the oldest schema with a row in every table keeps its jobs and deliveries."""
     run(empty, "upgrade", "0001")
     fill(empty)
     done = migrate.upgrade(empty)
@@ -114,7 +115,7 @@ def test_upgrade_keeps_the_rows_of_a_filled_database_and_copies_it_first(empty: 
 
 
 def test_every_revision_can_be_taken_back_on_a_filled_database(database: Database) -> None:
-    """An operator who returns to an older version loses no row of the tables that it has."""
+    """An operator who returns to an older version loses no delivery."""
     fill(database)
     run(database, "downgrade", "0001")
     with database.engine.connect() as connection:

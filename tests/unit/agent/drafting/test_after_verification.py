@@ -14,6 +14,7 @@ from sqlalchemy import select
 from agent.database.audit.web_actor import Actor
 from agent.database.states import JobState
 from agent.database.tables import Document, Draft, Listing, ListingTag, Study
+from agent.database.verified import verified_report
 from agent.drafting.worker import DraftingWorker
 from agent.foundation.settings.tree import Settings
 from agent.reports.edited_report import drafted_report
@@ -132,11 +133,15 @@ def test_next_verdict_replaces_the_draft_and_the_verified_report(desk: Desk, fil
 def test_rejecting_the_new_draft_leaves_the_verified_report_standing(desk: Desk, film: Film) -> None:
     """A rejection replaces only the rejected draft."""
     desk.draft(film(1, 1))
-    desk.judge()
+    verified = desk.judge()
     late = desk.draft(film(1, 2, ViewPosition="LL"))
     rejected = desk.judge(reason="The lateral view is another patient's.")
     for place, document in enumerate(desk.documents(rejected)):
         assert predecessors(document) == {desk.uids(late)[place]}
+    with desk.house.database.reading() as session:
+        valid = verified_report(session, verified.study_id)
+    assert valid is not None
+    assert valid.id == verified.id
 
 
 def test_first_verdict_replaces_its_draft_alone(desk: Desk, film: Film) -> None:

@@ -42,17 +42,18 @@ def test_worker_writes_draft_documents_and_deliveries(
 def test_worker_shows_the_network_frontal_then_lateral(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """The newest frontal and the newest lateral image, in this order, with the indication."""
+    """The newest frontal and the newest lateral image, in this order, with the indication of these alone."""
     house.queued(
         film(1, 1, ViewPosition="LL"),
-        film(1, 2, AcquisitionDate="20260101", AcquisitionTime="1200", ReasonForStudy="Cough"),
-        film(1, 3, AcquisitionDate="20260101", AcquisitionTime="1205"),
+        film(1, 2, AcquisitionDate="20260101", AcquisitionTime="1200", ReasonForStudy="Fever"),
+        film(1, 3, AcquisitionDate="20260101", AcquisitionTime="1205", ReasonForStudy="Cough"),
     )
     worker(house, settings, reporter).run_once()
     (study,) = reporter.asked
     assert [str(one.header.SOPInstanceUID) for one in study.images] == ["1.2.3.1.1.3", "1.2.3.1.1.1"]
     assert [one.view for one in study.images] == ["frontal", "lateral"]
-    assert study.context.indication == ""
+    assert study.context.indication == "Cough"
+    assert not any(b"Fever" in one.content for one in rows(house.database, Document))
 
 
 def test_worker_flags_what_the_reader_must_know(

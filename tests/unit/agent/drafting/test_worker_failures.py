@@ -75,7 +75,7 @@ def test_worker_poison_study_takes_no_other_along(
 def test_worker_with_a_broken_network_ends_and_spares_the_queue(
     house: Any, settings: Settings, reporter: Any, film: Film
 ) -> None:
-    """Three failures in a row are the network's: the other jobs are requeued without an attempt."""
+    """The third failure in a row is the network's: its job and the waiting one lose no attempt."""
 
     def break_down(_study: object) -> None:
         raise ZeroDivisionError

@@ -72,7 +72,7 @@ def test_choice_without_an_eligible_image_is_an_error(house: Any, film: Film) ->
 
 
 def test_choice_of_a_lost_file_is_an_error(house: Any, film: Film) -> None:
-    """A missing file is reported as such, and a purged one counts as missing."""
+    """A missing file is reported as such, also where another one was purged."""
     house.queued(film(1, 1), film(1, 2))
     with house.database.transaction() as session:
         session.execute(update(Instance).where(Instance.id == 2).values(purged_at=Instance.received_at))

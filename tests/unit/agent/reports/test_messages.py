@@ -105,7 +105,7 @@ def test_messages_are_stored_once_and_named_by_their_document(study: Study1) -> 
 
 @pytest.mark.parametrize("outcome", ["failed", "not_attempted"])
 def test_notice_only_takes_back(house: House, outcome: str) -> None:
-    """A study that was never drafted is not mentioned; a drafted one is withdrawn."""
+    """A study that was never drafted is not mentioned."""
     settings = SETTINGS.model_copy(
         update={"worker": SETTINGS.worker.model_copy(update={"report_skipped": True})}
     )

@@ -127,7 +127,7 @@ def test_rejection_leaves_a_verified_report_that_has_another_image(
 
 
 def test_rejected_image_is_no_earlier_film_of_the_patient(house: House) -> None:
-    """Neither a later study nor the viewer uses it for comparison, and the note is not a film either."""
+    """The viewer does not use it for comparison, and the note is not a film either."""
     two_drafted(house, ViewPosition="LL")
     house.receive(rejection("113038", FRONTAL))
     complete(house)
@@ -226,6 +226,9 @@ def test_rejection_note_decides_no_patient_conflict(house: House) -> None:
     context = operator_context_of(house.database, house.store, SETTINGS)
     with pytest.raises(NotFound):
         resolve(context, "1.2.3.1", "1.2.3.1.99", reason="typed", actor="cli:me")
+    resolve(context, "1.2.3.1", SECOND, reason="typed", actor="cli:me")
+    complete(house)
+    assert all_of(house, Study.patient_id) == ["PB"]
 
 
 def test_notice_names_the_patient_of_the_images(house: House) -> None:

@@ -261,7 +261,7 @@ def test_worklist_that_fails_is_asked_again_and_delays_nothing(database: Databas
         assert session.get_one(OrderSearch, study_id).code == "order-found"
 
 
-def test_worklist_that_never_answers_is_given_up(database: Database) -> None:
+def test_worklist_that_keeps_refusing_is_given_up(database: Database) -> None:
     """After `give_up_after_s` the search ends, and the history records it."""
     study_id = study_with(database)
     searcher(database, Worklist(WorklistRefused("no")), give_up_after_s=1e-6).run_once()

@@ -65,14 +65,14 @@ def running(*specs: ChildSpec) -> Iterator[threading.Event]:
 
 
 def test_supervisor_is_ready_when_all_its_children_are(tmp_path: Path) -> None:
-    """Readiness is reported once, after the last child's."""
+    """Readiness is reported when each child has started."""
     with running(child("a", tmp_path / "a"), child("b", tmp_path / "b")) as ready:
         assert ready.wait(60)
         assert (len(pids(tmp_path / "a")), len(pids(tmp_path / "b"))) == (1, 1)
 
 
-def test_supervisor_ends_its_children_in_order(tmp_path: Path) -> None:
-    """After the end no child is alive."""
+def test_supervisor_ends_its_child(tmp_path: Path) -> None:
+    """After the end the child is not alive."""
     with running(child("a", tmp_path / "a")) as ready:
         assert ready.wait(60)
         (pid,) = pids(tmp_path / "a")
@@ -102,7 +102,7 @@ def test_supervisor_kills_a_child_that_feeds_the_watchdog_no_more(
 
 
 def test_supervisor_stops_when_a_child_cannot_start(tmp_path: Path) -> None:
-    """A child that ends before it is ready has a cause that a restart cannot remedy: all stop."""
+    """A child that ends before it is ready has a cause that a restart cannot remedy: the supervisor ends."""
     broken = child("broken", tmp_path / "x", "raise SystemExit(2)")
     supervisor = Supervisor([broken, child("a", tmp_path / "a")], Lifecycle("supervisor", lambda: None))
     with pytest.raises(ProcessFailed, match="broken did not start"):

@@ -1,4 +1,4 @@
-"""Ticks go on when the wall clock is set back."""
+"""Ticks continue when the wall clock is set back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.service.ticker import Ticker
 
 
 class Stepped(real.datetime):
-    """The machine's clock, some time away from what it was."""
+    """The system clock, shifted by some time."""
 
     away = real.timedelta()
 
@@ -45,7 +45,7 @@ def test_ticker_goes_on_after_a_step_of_the_clock(monkeypatch: pytest.MonkeyPatc
 
 
 def test_ticker_runs_what_is_seldom_at_once_and_only_then() -> None:
-    """A long interval is no step of the clock."""
+    """A long interval is not taken for a step of the clock."""
     runs = threading.Semaphore(0)
     seldom = threading.Semaphore(0)
     running = Ticker(look_every_s=0.02)

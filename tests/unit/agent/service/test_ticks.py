@@ -28,7 +28,7 @@ SETTINGS = Settings(studies=StudySettings(quiet_time_s=60, stat_quiet_time_s=10,
 
 
 class Site:
-    """A store and an intake, with a way to send and to tick."""
+    """A store and an intake, with methods to send an image and to run a tick."""
 
     def __init__(self, database: Database, store: InstanceStore, make: ChestBytes) -> None:
         self.database = database
@@ -37,14 +37,14 @@ class Site:
         self._make = make
 
     def send(self, **changes: Any) -> None:
-        """Store and enter one image."""
+        """Store one image and enter it at the intake."""
         dataset = self._make(**changes)
         header = read_header(dataset, EXPLICIT)
         head = part10_head(header.sop_class_uid, header.sop_instance_uid, EXPLICIT)
         self.intake.receive(header, self.store.put((head, dataset)), "CR")
 
     def tick(self, after_s: float) -> list[tuple[str, str | None]]:
-        """Complete what is due some seconds after the last image; return each job's state and code."""
+        """Complete the studies due some seconds after the last image; return each job's state and code."""
         with self.database.reading() as session:
             now = max(session.scalars(select(Study.last_received_at))) + timedelta(seconds=after_s)
         done = complete_due_studies(self.database, SETTINGS, self.store, now)
@@ -63,7 +63,7 @@ def site(database: Database, tmp_path: Path, chest_bytes: ChestBytes) -> Site:
 
 
 def test_quiet_study_is_queued(site: Site) -> None:
-    """A chest study goes to the queue when its quiet time has passed, and not before."""
+    """A chest study is queued once its quiet time has passed, and not before."""
     site.send()
     assert site.tick(59) == []
     assert site.tick(61) == [("QUEUED", None)]
@@ -86,7 +86,7 @@ def test_forced_study_is_queued_as_incomplete(site: Site) -> None:
 
 
 def test_study_without_an_eligible_image_is_skipped_by_a_rule(site: Site) -> None:
-    """A hip is no chest; the rule's name is the code."""
+    """A hip is not a chest; the code is the name of the rule."""
     site.send(BodyPartExamined="HIP")
     assert site.tick(61) == [("SKIPPED", "other-body-part")]
     assert site.job().reason == "1 image(s) skipped by rule 'other-body-part'"
@@ -103,7 +103,7 @@ def test_study_of_two_patients_fails_visibly(site: Site) -> None:
 
 
 def test_study_whose_file_is_gone_fails_visibly(site: Site) -> None:
-    """What cannot be read again is a failure with its own code, not a skip."""
+    """A file that cannot be read again is a failure with its own code, not a skip."""
     site.send()
     (sha256,) = site.store.files()
     site.store.discard(sha256)
@@ -111,15 +111,15 @@ def test_study_whose_file_is_gone_fails_visibly(site: Site) -> None:
 
 
 def test_newest_content_of_an_instance_decides(site: Site) -> None:
-    """Where an instance came twice, eligibility looks at the later content."""
+    """If an instance arrived twice, its later content decides eligibility."""
     site.send(BodyPartExamined="HIP")
     site.send(BodyPartExamined="CHEST")
     assert site.tick(61) == [("QUEUED", None)]
     assert site.job().revision == 2
 
 
-def test_stat_study_completes_sooner_and_first(site: Site) -> None:
-    """The shorter quiet time holds, and STAT stands before routine in the batch."""
+def test_stat_study_completes_sooner(site: Site) -> None:
+    """The shorter quiet time applies: the routine study, which came earlier, is not due yet."""
     site.send()
     site.send(
         StudyInstanceUID="1.2.4", SOPInstanceUID="1.2.4.1", PatientID="P2", RequestedProcedurePriority="STAT"
@@ -129,7 +129,7 @@ def test_stat_study_completes_sooner_and_first(site: Site) -> None:
 
 
 def test_housekeeper_ticks_and_reclaims(site: Site) -> None:
-    """The running housekeeper completes a study and takes an expired lease back, then stops."""
+    """The running housekeeper completes a study and reclaims an expired lease, then stops."""
     site.send()
     with site.database.transaction() as session:
         job = session.scalars(select(Job)).one()
@@ -147,7 +147,7 @@ def test_housekeeper_ticks_and_reclaims(site: Site) -> None:
 
 
 def test_housekeeper_outlives_a_failing_tick(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tick that fails is logged; the next one comes."""
+    """After a failing tick the next one still runs."""
     calls: list[int] = []
 
     def failing(*_: object, **__: object) -> list[Any]:

@@ -22,20 +22,20 @@ def pair(drafted: ConceptReading, signed: ConceptReading) -> ConceptPair:
 
 
 def test_rate_has_wilson_limits() -> None:
-    """The limits are those of Wilson's score interval: 81 of 263 is the example of Newcombe 1998, table I."""
+    """The limits are those of the Wilson score interval; 81 of 263 is from Newcombe 1998, table I."""
     found = rate(81, 263)
     assert (round(found.low or 0, 4), round(found.high or 0, 4)) == (0.2553, 0.3662)
 
 
 def test_rate_of_nothing_is_unknown() -> None:
-    """Without a case there is neither a share nor an interval."""
+    """Without cases there is neither a share nor an interval."""
     assert rate(0, 0).value is None
     with pytest.raises(ValueError, match="not a share"):
         rate(3, 2)
 
 
 def test_concept_accuracy_counts_each_cell() -> None:
-    """Not mentioned counts as not present; indeterminate readings are counted apart."""
+    """Not mentioned counts as not present; indeterminate readings are counted separately."""
     found = concept_accuracy(
         "pneumothorax",
         [pair(PRESENT, PRESENT)] * 8
@@ -55,7 +55,7 @@ def test_concept_accuracy_counts_each_cell() -> None:
 
 
 def test_side_and_severity_count_where_both_state_them() -> None:
-    """Side and severity agreement are shares of the studies in which both texts state one."""
+    """Agreement on side and severity is a share of the studies in which both texts state one."""
     left = ConceptReading(presence=Presence.PRESENT, sides="L", severity=Severity.MILD)
     right = ConceptReading(presence=Presence.PRESENT, sides="R", severity=Severity.MILD)
     found = concept_accuracy("mass", [pair(left, left), pair(left, right), pair(left, PRESENT)])
@@ -64,13 +64,13 @@ def test_side_and_severity_count_where_both_state_them() -> None:
 
 
 def test_accuracy_groups_by_site_device_month_and_model() -> None:
-    """Each grouping has its own groups; a concept that a study does not mention is a true negative there."""
+    """Each grouping has its own groups; a concept that a study does not mention is a true negative."""
     studies = [
         ComparedStudy(
             key=key,
             site="north" if key % 2 else "south",
             device=f"device {key % 3}",
-            model="a",
+            model="a" if key < 4 else "b",
             at=datetime(2026, 10 + key % 2, 5, tzinfo=UTC),
             pairs={"mass": pair(PRESENT, PRESENT)} if key < 2 else {},
         )
@@ -81,4 +81,5 @@ def test_accuracy_groups_by_site_device_month_and_model() -> None:
     assert sites[0].concepts[0].true_negative == 5
     assert [group.name for group in accuracy(studies, "month")] == ["2026-10", "2026-11"]
     assert [group.studies for group in accuracy(studies, "device")] == [4, 4, 4]
+    assert [(group.name, group.studies) for group in accuracy(studies, "model")] == [("a", 4), ("b", 8)]
     assert [group.studies for group in accuracy(studies)] == [12]

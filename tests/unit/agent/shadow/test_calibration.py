@@ -1,4 +1,4 @@
-"""Probabilities of findings from scores, and how reliable they are."""
+"""Probabilities of findings derived from scores, and their reliability."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agent.shadow.calibration import ScoredFinding, fit, reliability
 
 
 def findings(seed: int, count: int) -> list[ScoredFinding]:
-    """Findings whose scores are overconfident: the truth follows 0.5 logit(score) + an offset by concept."""
+    """Findings with overconfident scores: the truth follows 0.5 logit(score) + an offset per concept."""
     chance = np.random.default_rng(seed)
     found = []
     for _ in range(count):
@@ -22,7 +22,7 @@ def findings(seed: int, count: int) -> list[ScoredFinding]:
 
 
 def test_fit_finds_slope_and_offsets_and_is_reliable_on_the_rest() -> None:
-    """What was fitted on one part is well calibrated on another, and the raw scores are not."""
+    """A fit on one part is well calibrated on another part, while the raw scores are not."""
     calibration = fit(findings(1, 4000))
     assert calibration.slope == pytest.approx(0.5, abs=0.08)
     assert calibration.intercepts["mass"] == pytest.approx(-1.5, abs=0.2)
@@ -35,7 +35,7 @@ def test_fit_finds_slope_and_offsets_and_is_reliable_on_the_rest() -> None:
 
 
 def test_fit_lends_a_rare_concept_the_others_offset() -> None:
-    """A concept seen once stays near the mean; one never seen gets the mean itself."""
+    """A concept seen only once stays near the mean; an unseen one gets the mean itself."""
     calibration = fit([*findings(3, 600), ScoredFinding(concept="fracture", score=0.9, signed=True)])
     assert abs(calibration.intercepts["fracture"] - calibration.other) < 0.5
     assert calibration.probability("unknown", 0.9) == pytest.approx(
@@ -44,13 +44,13 @@ def test_fit_lends_a_rare_concept_the_others_offset() -> None:
 
 
 def test_fit_needs_both_outcomes() -> None:
-    """Findings that were all signed say nothing about those that are not."""
+    """If all findings were signed, nothing can be fitted."""
     with pytest.raises(ValueError, match="needs findings"):
         fit([ScoredFinding(concept="mass", score=0.9, signed=True)] * 5)
 
 
 def test_probability_of_a_certain_token_stays_below_one() -> None:
-    """A score of 1 or 0 is no certainty."""
+    """A score of 1 or 0 does not mean certainty."""
     calibration = fit(findings(4, 500))
     assert 0 < calibration.probability("mass", 0.0) < calibration.probability("mass", 1.0) < 1
     assert reliability(calibration, []).count == 0

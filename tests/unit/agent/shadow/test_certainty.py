@@ -22,7 +22,6 @@ from agent.shadow.certainty import (
     CalibrationInUse,
     Halves,
     calibrate,
-    calibration_in_use,
     end_use,
     objection,
     read_halves,
@@ -40,7 +39,7 @@ CONCEPTS = ("pneumothorax", "pleural_effusion", "nodule")
 
 
 def overconfident(seed: int, count: int) -> list[ScoredFinding]:
-    """Findings of a network that is too sure of itself: of those scored p, p squared are signed."""
+    """Findings of an overconfident network: of those scored p, p squared are signed."""
     chance = Random(seed)
     scores = [chance.uniform(0.3, 0.999) for _ in range(count)]
     return [
@@ -65,7 +64,7 @@ def test_calibration_fitted_on_one_half_is_reliable_on_the_other() -> None:
 
 
 def test_calibration_on_few_or_contrary_findings_is_refused() -> None:
-    """Too few findings to judge by, and a half that contradicts the fit."""
+    """Too few findings, or a half that contradicts the fit, lead to a refusal."""
     few = calibrate(Halves(fitting=tuple(overconfident(1, 400)), judging=tuple(overconfident(2, 20))))
     assert "100 are needed" in objection(few)
     never = [
@@ -78,7 +77,7 @@ def test_calibration_on_few_or_contrary_findings_is_refused() -> None:
 
 
 def test_score_is_that_of_the_sentence_that_states_the_finding() -> None:
-    """By the sentence itself or a part of it; a finding without evidence has no score."""
+    """A finding is matched by its whole sentence or a part of it; without evidence it has no score."""
     sentences = [("No effusion.", 0.3), ("Left  pneumothorax.", 0.8)]
 
     def finding(evidence: str, presence: Presence = Presence.PRESENT) -> Finding:
@@ -98,7 +97,7 @@ def test_score_is_that_of_the_sentence_that_states_the_finding() -> None:
 
 
 def test_scored_findings_leave_out_what_the_report_calls_uncertain() -> None:
-    """One finding for each concept, the surest statement; none where the report is indeterminate."""
+    """Each concept has one finding, its highest score; none where the report is indeterminate."""
     sentences = [("a", 0.5), ("b", 0.9), ("c", 0.7)]
     findings = [
         Finding(concept="mass", presence=Presence.PRESENT, evidence="a"),
@@ -113,8 +112,8 @@ def test_scored_findings_leave_out_what_the_report_calls_uncertain() -> None:
     assert scored(findings, sentences, pairs) == [ScoredFinding(concept="mass", score=0.9, signed=True)]
 
 
-def test_halves_of_replayed_studies_do_not_share_a_study(database: Any, tmp_path: Any) -> None:
-    """Drafts with scores and signed reports of a database fall into two halves, both of them filled."""
+def test_replayed_studies_are_split_into_two_halves(database: Any, tmp_path: Any) -> None:
+    """Drafts with scores and signed reports are split into two halves, neither of them empty."""
     replay(database, tmp_path, studies_of(40))
     with database.reading() as session:
         halves = read_halves(session, DIGEST)
@@ -124,7 +123,7 @@ def test_halves_of_replayed_studies_do_not_share_a_study(database: Any, tmp_path
 
 
 def certainties(house: Any) -> tuple[list[float], str]:
-    """The percentages in the newest document A, and the algorithm's parameters there."""
+    """The percentages and the algorithm's parameters in the newest document A."""
     with house.database.reading() as session:
         content = session.scalars(
             select(Document.content)
@@ -161,8 +160,8 @@ def draft(house: Any, settings: Settings, reporter: Any, image: Dataset) -> Draf
 def test_certainty_is_written_only_from_a_stored_calibration(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """Without one document A has no Certainty of Finding; with one it has the calibrated probability and the
-    calibration's digest; after `end_use`, or with a row that was tampered with, none again.
+    """Without a calibration, document A has no Certainty of Finding; with one, it has the calibrated
+    probability and the calibration's digest; after `end_use`, or with a tampered row, it has none again.
     """
     first = draft(house, settings, reporter, film(1))
     assert certainties(house)[0] == []
@@ -177,18 +176,24 @@ def test_certainty_is_written_only_from_a_stored_calibration(
     assert f"calibration={digest}" in parameters
     assert second.content["certainty"] == {"probabilities": [pytest.approx(expected)], "calibration": digest}
     with house.database.transaction() as session:
-        session.scalars(select(StoredCalibration)).one().fit = {"slope": 9.0, "intercepts": {}, "other": 0.0}
+        row = session.scalars(select(StoredCalibration)).one()
+        right, row.fit = row.fit, {"slope": 9.0, "intercepts": {}, "other": 0.0}
     draft(house, settings, reporter, film(3))
     assert certainties(house)[0] == []
     with house.database.transaction() as session:
+        session.scalars(select(StoredCalibration)).one().fit = right
+    draft(house, settings, reporter, film(4))
+    assert certainties(house)[0] == values
+    with house.database.transaction() as session:
         end_use(session, DIGEST)
-        assert calibration_in_use(session, DIGEST) is None
+    draft(house, settings, reporter, film(5))
+    assert certainties(house)[0] == []
 
 
 def test_certainty_ends_with_the_model_that_was_calibrated(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """Another model's drafts have none; those of the calibrated one, switched back to, have it again."""
+    """Drafts of another model have no certainty; after the switch back to the calibrated one they have it."""
     other = FakeReporter(identity=replace(reporter.identity, weights_sha256="1" * 64))
     with house.database.transaction() as session:
         store(session, DIGEST, fitted(), "cli:ann")
@@ -199,7 +204,7 @@ def test_certainty_ends_with_the_model_that_was_calibrated(
 
 
 def test_unreliable_calibration_is_not_stored(house: Any) -> None:
-    """Nothing is written, and the reason is said."""
+    """Nothing is written, and the reason is reported."""
     few = calibrate(Halves(fitting=tuple(overconfident(1, 400)), judging=tuple(overconfident(2, 20))))
     with pytest.raises(CalibrationRefused, match="not stored"), house.database.transaction() as session:
         store(session, DIGEST, few, "cli:ann")

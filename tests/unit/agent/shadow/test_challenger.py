@@ -1,4 +1,4 @@
-"""A challenger drafts the main model's studies once each, delivers nothing, and takes over with reason."""
+"""A challenger drafts each study of the main model once, delivers nothing, and takes over with a reason."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def count(house: Any, table: Any) -> int:
 def test_challenger_drafts_each_study_once_and_delivers_nothing(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """Its draft is compared with the signed report beside the main one; documents and lists do not change."""
+    """Both drafts are compared with the signed report; documents and lists do not change."""
     for study in (1, 2):
         main_draft(house, settings, reporter, film(study))
     before = [count(house, table) for table in (Draft, Document, Delivery, Listing)]
@@ -92,7 +92,7 @@ def test_challenger_drafts_each_study_once_and_delivers_nothing(
 def test_challenger_that_comes_after_the_comparison_is_compared_too(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """The signed report and the main draft may be compared long before."""
+    """The signed report and the main draft may have been compared long before."""
     main_draft(house, settings, reporter, film(1))
     with house.database.transaction() as session:
         signed = SignedText(
@@ -119,7 +119,7 @@ def test_challenger_that_comes_after_the_comparison_is_compared_too(
 def test_challenger_waits_while_the_main_model_has_work(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """A study that waits for the main model comes first."""
+    """Studies waiting for the main model come first."""
     main_draft(house, settings, reporter, film(1))
     house.queued(film(2))
     assert challenge(house, settings) == 0
@@ -130,7 +130,7 @@ def test_challenger_waits_while_the_main_model_has_work(
 def test_challenger_that_fails_tries_three_times(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """An error that may pass is tried again; then the study is left, with the error's code."""
+    """A transient error is retried; then the study is given up with the error's code."""
 
     def broken(_study: Any) -> None:
         raise RuntimeError("CANARY^PATIENT")
@@ -145,7 +145,7 @@ def test_challenger_that_fails_tries_three_times(
 def test_challenger_that_lost_its_lease_writes_nothing(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """Another process took the study meanwhile; a study that kills its process is not tried for ever."""
+    """Another process has taken the study; a study that crashes its process is not retried for ever."""
     main_draft(house, settings, reporter, film(1))
     claims = []
     for _attempt in range(3):
@@ -165,7 +165,7 @@ def test_challenger_that_lost_its_lease_writes_nothing(
 
 
 def studies(count_: int, *, right: range) -> list[ComparedStudy]:
-    """Studies that all have a signed mass; the draft has it in those of `right`."""
+    """Studies that all have a signed mass; the drafts of those in `right` have it too."""
     return [
         ComparedStudy(
             key=key,
@@ -190,7 +190,7 @@ def studies(count_: int, *, right: range) -> list[ComparedStudy]:
 def test_switch_needs_studies_and_a_challenger_that_is_not_worse(
     main: range, second: range, words: str | None
 ) -> None:
-    """Too few shared studies are an objection, and so is a finding in which the challenger is worse."""
+    """Too few shared studies are an objection, and so is a finding on which the challenger is worse."""
     result = paired_result(studies(100, right=main), studies(100, right=second))
     found = objections(result, 100)
     assert ([words in one for one in found] == [True]) if words else (found == [])
@@ -211,7 +211,7 @@ def switch(house: Any, place: Any, reason: str = "better in nodules", digest: st
 
 
 def test_switch_exchanges_the_checkpoints_is_on_record_and_reversible(house: Any) -> None:
-    """The newest row says what drafts; who, when and why are kept and audited; nothing is switched twice."""
+    """The newest row decides which model drafts; who and why are on record; no switch is made twice."""
     assert (drafting_place(house.database), challenging_place(house.database)) == ("main", "challenger")
     switch(house, "challenger")
     assert (drafting_place(house.database), challenging_place(house.database)) == ("challenger", "main")
@@ -232,7 +232,7 @@ def test_switch_exchanges_the_checkpoints_is_on_record_and_reversible(house: Any
 
 
 def test_worker_refuses_other_weights_than_those_that_were_compared(house: Any) -> None:
-    """After a switch the challenger's checkpoint must hold the weights of the comparison."""
+    """After a switch the challenger's checkpoint must hold the weights that were compared."""
     check_as_switched(house.database, "2" * 64)
     switch(house, "challenger")
     check_as_switched(house.database, "1" * 64)
@@ -243,7 +243,7 @@ def test_worker_refuses_other_weights_than_those_that_were_compared(house: Any) 
 
 
 def test_running_worker_follows_a_switch(house: Any) -> None:
-    """It asks for its restart once it sees one; without one it goes on."""
+    """It asks for its restart once it sees a switch; without one it continues."""
     lifecycle: Any = SimpleNamespace(stop=Event(), restart=False)
     watch = SwitchWatch(house.database, lifecycle)
     watch.look()
@@ -256,7 +256,7 @@ def test_running_worker_follows_a_switch(house: Any) -> None:
 def test_model_error_of_one_study_does_not_stop_the_challenger(
     house: Any, reporter: Any, film: Film, settings: Settings
 ) -> None:
-    """The next study is drafted."""
+    """The next study is still drafted."""
 
     def first_fails(study: Any) -> None:
         if study.key.claim.study_instance_uid == "1.2.3.1":

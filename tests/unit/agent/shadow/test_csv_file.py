@@ -19,7 +19,7 @@ def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 
 def test_read_csv_reads_what_spreadsheets_write(tmp_path: Path) -> None:
-    """A byte order mark, CRLF, quoted line breaks and further columns are taken."""
+    """A byte order mark, CRLF, quoted line breaks and further columns are accepted."""
     path = written(
         tmp_path,
         "study_instance_uid,text,signed_at,ward\r\n"
@@ -50,13 +50,13 @@ def test_read_csv_names_bad_lines_and_takes_the_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uid", ["1.2.x", "1" * 65, "1.2 3"])
 def test_read_csv_names_a_line_whose_uid_is_none(tmp_path: Path, uid: str) -> None:
-    """It belongs to no study, and a longer one does not fit the database."""
+    """An invalid UID belongs to no study, and a longer one does not fit the database."""
     (line,) = read_csv(written(tmp_path, f"study_instance_uid,text\n{uid},Clear.\n"))
     assert line == BadLine(number=2, reason="`study_instance_uid` is not a UID")
 
 
 def test_read_csv_key_is_the_same_for_the_same_line(tmp_path: Path) -> None:
-    """A file that is read twice brings the same reports."""
+    """A file that is read twice yields the same reports."""
     path = written(tmp_path, "study_instance_uid,text\n1.2.3,Clear.\n1.2.3,Not clear.\n")
     first, second = ([line.key for line in read_csv(path) if isinstance(line, SignedText)] for _ in "ab")
     assert first == second
@@ -68,20 +68,20 @@ def test_read_csv_key_is_the_same_for_the_same_line(tmp_path: Path) -> None:
     [("uid,report\n1,2\n", "utf-8"), ("", "utf-8"), ("study_instance_uid,text\n1,ä\n", "latin-1")],
 )
 def test_read_csv_refuses_what_is_no_such_file(tmp_path: Path, content: str, encoding: str) -> None:
-    """Missing columns and another encoding are one clear error."""
+    """Missing columns or another encoding give one clear error."""
     with pytest.raises(UnusableFile):
         list(read_csv(written(tmp_path, content, encoding)))
 
 
 def test_read_csv_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """A missing file is an error of ours, not a traceback."""
+    """A missing file is reported as an error, without a traceback."""
     with pytest.raises(UnusableFile):
         list(read_csv(tmp_path / "missing.csv"))
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_read_csv_takes_the_separators_of_spreadsheets(tmp_path: Path, separator: str) -> None:
-    """Excel writes semicolons in many languages; names may be capitalised."""
+    """Excel writes semicolons in many languages; column names may be capitalised."""
     content = f'Study_Instance_UID{separator} Text\r\n1.2.3{separator}"No effusion, no{separator} mass."\r\n'
     (line,) = read_csv(written(tmp_path, content, "utf-8-sig"))
     assert isinstance(line, SignedText)
@@ -89,7 +89,7 @@ def test_read_csv_takes_the_separators_of_spreadsheets(tmp_path: Path, separator
 
 
 def test_read_csv_leaves_out_a_line_with_more_fields_than_columns(tmp_path: Path) -> None:
-    """The rest of an unquoted text may say the opposite of its beginning; empty fields at the end do not."""
+    """The rest of an unquoted text may contradict its beginning; empty trailing fields cannot."""
     content = "study_instance_uid,text\n1.2.3,No effusion, but a large pneumothorax.\n1.2.4,Clear.,,\n"
     bad, good = read_csv(written(tmp_path, content))
     assert isinstance(bad, BadLine)
@@ -101,7 +101,7 @@ def test_read_csv_leaves_out_a_line_with_more_fields_than_columns(tmp_path: Path
     "rest", ['1.2.4,"No effusion.\n1.2.5,Mass.\n1.2.6,"Clear."\n', '1.2.4,"No effusion.\n1.2.5,Mass.\n']
 )
 def test_read_csv_never_joins_the_texts_of_two_studies(tmp_path: Path, rest: str) -> None:
-    """A quotation mark that is not closed ends the import with its place; the lines before it are taken."""
+    """An unclosed quotation mark ends the import with its position; the lines before it are accepted."""
     lines = read_csv(written(tmp_path, f"study_instance_uid,text\n1.2.3,Clear.\n{rest}"))
     assert isinstance(next(lines), SignedText)
     with pytest.raises(UnusableFile, match="after line 2 a quotation mark is not closed"):
@@ -110,12 +110,12 @@ def test_read_csv_never_joins_the_texts_of_two_studies(tmp_path: Path, rest: str
 
 @pytest.mark.parametrize("stated", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
 def test_read_csv_names_a_time_that_no_database_holds(tmp_path: Path, stated: str) -> None:
-    """In UTC it is before the first or after the last year."""
+    """In UTC the time lies before the first or after the last year."""
     (line,) = read_csv(written(tmp_path, f"study_instance_uid,text,signed_at\n1.2.3,Clear.,{stated}\n"))
     assert isinstance(line, BadLine)
 
 
 def test_read_csv_refuses_a_column_that_is_there_twice(tmp_path: Path) -> None:
-    """Which of two texts is the report cannot be told."""
+    """It would be unclear which of two texts is the report."""
     with pytest.raises(UnusableFile, match="`text` twice"):
         list(read_csv(written(tmp_path, "study_instance_uid,text,text\n1.2.3,Clear.,Mass.\n")))

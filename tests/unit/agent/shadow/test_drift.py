@@ -1,4 +1,4 @@
-"""Drift alarms: quiet without a change, quick with one."""
+"""Drift alarms: none without a change, and early ones after it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Day = Callable[[np.random.Generator, int], Observation]
 
 
 def ordinary(chance: np.random.Generator, number: int) -> Observation:
-    """A draft of a device that works as it always did."""
+    """A draft of a device that works as usual."""
     return Observation(
         stream="north / DX 1",
         at=START + timedelta(minutes=10 * number),
@@ -43,13 +43,13 @@ def alarms(seed: int, count: int, change: Day | None = None, at: int = 0) -> lis
 
 @pytest.mark.parametrize("seed", range(20))
 def test_drift_clean_months_raise_no_alarm(seed: int) -> None:
-    """Without a change no event of a device is alarmed, in two months of 600 drafts after the baseline."""
+    """Without a change a device raises no alarm in two months of 600 drafts after the baseline."""
     assert alarms(seed, RULE.baseline + 1200) == []
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_drift_inverted_films_are_alarmed_within_fifty(seed: int) -> None:
-    """A device that inverts its films from one day on is alarmed within 50 drafts, by its flags."""
+    """A device that starts to invert its images raises an alarm within 50 drafts, by its flags."""
 
     def inverted(chance: np.random.Generator, number: int) -> Observation:
         draft = ordinary(chance, number)
@@ -71,7 +71,7 @@ def test_drift_inverted_films_are_alarmed_within_fifty(seed: int) -> None:
 
 
 def test_drift_finding_that_is_no_longer_drafted_is_alarmed_downwards() -> None:
-    """A rate that falls is alarmed as well as one that rises."""
+    """A falling rate raises an alarm as well as a rising one."""
 
     def blind(chance: np.random.Generator, number: int) -> Observation:
         draft = ordinary(chance, number)
@@ -82,7 +82,7 @@ def test_drift_finding_that_is_no_longer_drafted_is_alarmed_downwards() -> None:
 
 
 def test_drift_new_vendor_and_exposure_are_alarmed() -> None:
-    """A word that the baseline does not have, and numbers outside its range, are events like any other."""
+    """A word missing from the baseline and numbers outside its range raise alarms like any other event."""
 
     def replaced(chance: np.random.Generator, number: int) -> Observation:
         draft = ordinary(chance, number)
@@ -101,8 +101,9 @@ def test_drift_new_vendor_and_exposure_are_alarmed() -> None:
 
 
 def test_drift_without_a_whole_baseline_is_silent() -> None:
-    """A device with fewer drafts than its baseline needs is not judged."""
+    """A device without drafts beyond its baseline, or without a whole baseline, is not judged."""
     assert alarms(5, RULE.baseline) == []
+    assert alarms(5, RULE.baseline - 1) == []
 
 
 def test_chart_false_alarms_stay_below_the_bound() -> None:
@@ -117,6 +118,6 @@ def test_chart_false_alarms_stay_below_the_bound() -> None:
 
 
 def test_threshold_refuses_what_is_no_probability() -> None:
-    """A threshold is asked for with counts and a probability."""
+    """A threshold needs counts and a probability."""
     with pytest.raises(ValueError, match="probability"):
         threshold_for(studies=10, charts=1, false_alarm=1.0)

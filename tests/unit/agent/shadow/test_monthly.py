@@ -1,4 +1,4 @@
-"""The monthly report: its numbers are those of the rows, in HTML and in PDF, without any patient."""
+"""The monthly report, in HTML and PDF: its numbers match the database rows; it contains no patient data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CALIBRATION = CalibrationInUse(
 
 @pytest.fixture
 def report(database: Database, tmp_path: Path) -> MonthlyReport:
-    """August of 40 replayed studies; one device's name is hostile."""
+    """The report of August on 40 replayed studies; one device name is hostile."""
     replay(database, tmp_path, studies_of(40))
     with database.transaction() as session:
         hostile = update(ShadowComparison).where(ShadowComparison.device == "ACME / DX 0")
@@ -54,7 +54,7 @@ def report(database: Database, tmp_path: Path) -> MonthlyReport:
 
 
 def test_report_says_the_same_in_html_and_pdf(report: MonthlyReport) -> None:
-    """Every section and count is in both; nothing of a patient, no script, nothing from elsewhere."""
+    """Every section and count is in both, without patient data, scripts or external resources."""
     blocks = report_blocks(report)
     html = html_of(blocks, "Report")
     document = pypdfium2.PdfDocument(pdf_of(blocks, "Report"))
@@ -72,13 +72,13 @@ def test_report_says_the_same_in_html_and_pdf(report: MonthlyReport) -> None:
 
 
 def test_report_is_the_same_bytes_again(report: MonthlyReport) -> None:
-    """The PDF depends on its content alone."""
+    """The PDF depends only on its content."""
     blocks = report_blocks(report)
     assert pdf_of(blocks, "Report") == pdf_of(report_blocks(report), "Report")
 
 
 def test_report_of_an_empty_month_says_so(database: Database) -> None:
-    """Nothing is compared: no tables, and no division by nothing."""
+    """With nothing compared there are no tables and no division by zero."""
     with database.reading() as session:
         found = read_monthly(session, "2001-02", RULE, "1.2.3")
     html = html_of(report_blocks(found), "Report")
@@ -88,7 +88,7 @@ def test_report_of_an_empty_month_says_so(database: Database) -> None:
 
 @pytest.mark.parametrize("wrong", ["2026-13", "2026-1", "0000-05", "9999-12", "٢٠٢٦-٠١", "", "2026-01-01"])
 def test_month_that_is_none_is_not_found(wrong: str) -> None:
-    """A month is written with digits of ASCII, and has a next one."""
+    """A month is written in ASCII digits and must have a following month."""
     with pytest.raises(NotFound, match="2026-10"):
         month_bounds(wrong)
 
@@ -99,7 +99,7 @@ def test_month_ends_where_the_next_begins() -> None:
 
 
 def test_plots_without_cases_are_drawn() -> None:
-    """Nothing to show is shown as nothing, and every text is escaped."""
+    """Plots without data are drawn empty, and every text is escaped."""
     assert "<svg" in svg_of(forest(()))
     plot = over_months([(HOSTILE, rate(0, 0)), ("2026-02", rate(3, 4))], HOSTILE, [HOSTILE])
     assert HOSTILE not in svg_of(plot)

@@ -1,4 +1,4 @@
-"""What a draft and a signed report say of one concept, side by side."""
+"""What a draft and a signed report state about one concept, side by side."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def disagreements(drafted: str, signed: str) -> tuple[str, ...]:
 
 
 def test_concept_readings_strongest_statement_counts() -> None:
-    """Present outweighs absent, the sides of all present statements count, and the highest grade."""
+    """Present outweighs absent; the sides of all present statements and the highest severity count."""
     text = "Small left effusion. Large right effusion. No effusion at the left apex."
     assert concept_readings(read_report(text).findings)["pleural_effusion"] == ConceptReading(
         presence=Presence.PRESENT, sides="LR", severity=Severity.SEVERE

@@ -23,7 +23,7 @@ SHADOW = Settings(shadow=ShadowSettings(mode="shadow"))
 def told(
     house: Any, number: int, text: str, *, name: str = "Report", status: str = "F", **stated: str
 ) -> None:
-    """The RIS sends a report, signed on that day of November."""
+    """Send a report from the RIS, signed on the given day of November."""
     accession, patient = stated.get("accession", "A1"), stated.get("patient", "P1")
     request = segment("OBR", {18: accession, 22: f"202611{number:02}1000+0000", 25: status})
     uid = f"OBX|2|HD|113014^DICOM Study^DCM||{stated['uid']}||||||F" if "uid" in stated else "NTE|1"
@@ -48,7 +48,7 @@ def codes(house: Any) -> list[str | None]:
 
 
 def test_addendum_leaves_the_report_standing_that_it_adds_to(house: Any, reporter: Any, film: Film) -> None:
-    """Sent alone it is read after the report before it, once; a correction replaces both."""
+    """An addendum sent alone is appended to the previous report once; a corrected report replaces both."""
     drafted(house, SHADOW, reporter, film(1))
     told(house, 1, "Right pneumothorax.")
     told(house, 2, "Small left effusion.", name="Addendum")
@@ -67,7 +67,7 @@ def test_addendum_leaves_the_report_standing_that_it_adds_to(house: Any, reporte
 def test_addendum_to_a_report_that_is_not_here_is_not_compared(
     house: Any, reporter: Any, film: Film, before: str
 ) -> None:
-    """It says nothing of what the report said, so that every finding of the draft would be wrong."""
+    """An addendum does not repeat the report, so every finding of the draft would count as wrong."""
     drafted(house, SHADOW, reporter, film(1))
     if before == "withdrawn":
         told(house, 1, "Right pneumothorax.")
@@ -85,7 +85,7 @@ def test_addendum_to_a_report_that_is_not_here_is_not_compared(
 def test_report_under_the_number_that_the_patient_was_merged_into_is_compared(
     house: Any, reporter: Any, film: Film, uid: str
 ) -> None:
-    """Images keep the number that they were made with; the RIS reports under the present one."""
+    """Images keep the patient ID they were acquired with; the RIS reports under the current one."""
     stated = {"uid": uid} if uid else {}
     drafted(house, SHADOW, reporter, film(1))
     _answers(house, merge("M1", "P9", "P1"))
@@ -99,7 +99,7 @@ def test_report_under_the_number_that_the_patient_was_merged_into_is_compared(
 def test_report_of_another_patient_does_not_replace_the_studys_own(
     house: Any, reporter: Any, film: Film
 ) -> None:
-    """A later report and a withdrawal under another patient's number do not count."""
+    """A later report and a withdrawal under another patient ID do not count."""
     drafted(house, SHADOW, reporter, film(1))
     told(house, 1, "Right pneumothorax.", uid="1.2.3.1")
     told(house, 2, "No pneumothorax.", uid="1.2.3.1", patient="P2")
@@ -113,7 +113,7 @@ def test_report_of_another_patient_does_not_replace_the_studys_own(
 def test_accession_and_number_of_another_hospital_are_no_match(
     house: Any, reporter: Any, film: Film, issuer: str, compared: int
 ) -> None:
-    """Two hospitals may count patients and orders from the same start; their issuers tell them apart."""
+    """Two hospitals may use the same patient IDs and accession numbers; the issuer tells them apart."""
     drafted(house, SHADOW, reporter, film(1, IssuerOfPatientID="NORTH"))
     signed = {"study_instance_uid": "", "accession_number": "A1", "patient_id": "P1"}
     sign(house, "Right pneumothorax.", issuer_of_patient_id=issuer, **signed)

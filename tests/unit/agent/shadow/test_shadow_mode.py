@@ -1,4 +1,4 @@
-"""Drafts in shadow mode go nowhere, and are compared with the signed report when both are there."""
+"""Drafts in shadow mode are sent nowhere and are compared with the signed report once both exist."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from agent.shadow.watching import observations
 from agent.web.study import read_study_page
 
 Film = Callable[..., Dataset]
-# Every kind of destination with everything that it can be sent; `test_every_kind_of_destination_is_tried`
-# compares with the registry.
+# Every kind of destination with every document it can receive; `test_every_kind_of_destination_is_tried`
+# compares this with the registry.
 DESTINATIONS = (
     DestinationSettings(
         name="dicom", host="127.0.0.1", commitment=True, rejection_notes=True, documents=DOCUMENTS["dicom"]
@@ -111,7 +111,7 @@ def pairs(house: Any) -> dict[str, bool]:
 def test_shadow_draft_is_kept_and_goes_nowhere(
     house: Any, reporter: Any, film: Film, values: dict[str, Any]
 ) -> None:
-    """Whatever the destinations are: no document, no delivery, no line in the list, and the job rests."""
+    """With any destination there is no document, delivery or listing, and the job stays DRAFTED."""
     draft = drafted(house, settings_with(values), reporter, film(1))
     assert draft.shadow
     assert "pneumothorax" in draft.text
@@ -125,7 +125,7 @@ def test_shadow_draft_is_kept_and_goes_nowhere(
 def test_live_draft_goes_to_every_destination(
     house: Any, reporter: Any, film: Film, values: dict[str, Any]
 ) -> None:
-    """A site that is live in a service in shadow, another model, and another site's mode change nothing."""
+    """A live site of a service in shadow mode, another model and another site's mode do not stop a draft."""
     draft = drafted(house, settings_with(values), reporter, film(1))
     assert not draft.shadow
     with house.database.reading() as session:
@@ -139,12 +139,12 @@ def test_live_draft_goes_to_every_destination(
 
 
 def test_every_kind_of_destination_is_tried() -> None:
-    """A new kind of destination, or a new document, has to be tried in shadow mode as well."""
+    """A new kind of destination or document must be tested in shadow mode too."""
     assert {one.kind: one.documents for one in DESTINATIONS} == DOCUMENTS
 
 
 def test_shadow_draft_cannot_be_read_or_signed_on_the_page(house: Any, reporter: Any, film: Film) -> None:
-    """A radiologist neither sees it nor gives a verdict on it."""
+    """A radiologist can neither see nor sign off a shadow draft."""
     settings = settings_with(IN_SHADOW[0])
     draft = drafted(house, settings, reporter, film(1))
     assert read_study_page(house.database, draft.study_id).draft is None
@@ -163,7 +163,7 @@ def test_shadow_draft_cannot_be_read_or_signed_on_the_page(house: Any, reporter:
 def test_signed_report_is_compared_whichever_comes_first(
     house: Any, reporter: Any, film: Film, report_first: bool
 ) -> None:
-    """The draft says right pneumothorax; the signed report agrees in it and adds an effusion."""
+    """The draft says right pneumothorax; the signed report agrees and adds an effusion."""
     text = "Right pneumothorax. Small left effusion."
     if report_first:
         sign(house, text)
@@ -181,7 +181,7 @@ def test_signed_report_is_compared_whichever_comes_first(
 def test_signed_report_is_compared_whatever_its_source(
     house: Any, reporter: Any, film: Film, source: Any
 ) -> None:
-    """The comparison looks at the row, not at who has written it."""
+    """The comparison depends on the row, not on its source."""
     drafted(house, settings_with(IN_SHADOW[0]), reporter, film(1))
     signed = SignedText(
         source=source,
@@ -199,7 +199,7 @@ def test_signed_report_is_compared_whatever_its_source(
 def test_corrected_report_replaces_the_comparison_and_a_withdrawn_one_ends_it(
     house: Any, reporter: Any, film: Film
 ) -> None:
-    """The report signed last counts; after its withdrawal there is none."""
+    """The last signed report counts; after its withdrawal there is no comparison."""
     drafted(house, settings_with(IN_SHADOW[0]), reporter, film(1))
     sign(house, "Right pneumothorax.", 2)
     compare_due(house.database)
@@ -237,7 +237,7 @@ def test_signed_report_that_comes_again_is_entered_once(house: Any) -> None:
 def test_signed_report_is_matched_by_uid_or_by_accession_and_patient(
     house: Any, reporter: Any, film: Film, values: dict[str, str], compared: int, code: str | None
 ) -> None:
-    """A report of another patient, or with an accession number alone, is compared with nothing."""
+    """A report of another patient, or with only an accession number, is not compared."""
     drafted(house, settings_with(IN_SHADOW[0]), reporter, film(1))
     sign(house, "Right pneumothorax.", **values)
     compare_due(house.database)
@@ -247,7 +247,7 @@ def test_signed_report_is_matched_by_uid_or_by_accession_and_patient(
 
 
 def test_signed_report_in_an_unknown_language_is_not_compared(house: Any, reporter: Any, film: Film) -> None:
-    """It is counted under a code of its own."""
+    """Such a report is counted under its own code."""
     drafted(house, settings_with(IN_SHADOW[0]), reporter, film(1))
     sign(house, "Aucun pneumothorax. Petit épanchement pleural gauche, inchangé depuis le dernier examen.")
     compare_due(house.database)
@@ -256,7 +256,7 @@ def test_signed_report_in_an_unknown_language_is_not_compared(house: Any, report
 
 
 def test_draft_keeps_device_and_input_statistics(house: Any, reporter: Any, film: Film) -> None:
-    """What drift is looked for in stands with the draft; the site comes from the settings."""
+    """The inputs of the drift check are stored with the draft; the site comes from the settings."""
     images = film(
         1, Manufacturer="ACME", ManufacturerModelName="DX 9", StationName="R1", KVP="125", Exposure="2"
     )
@@ -273,7 +273,7 @@ def test_draft_keeps_device_and_input_statistics(house: Any, reporter: Any, film
 
 
 def test_sites_that_share_a_sender_are_refused() -> None:
-    """A sender belongs to one site."""
+    """A sender belongs to one site only."""
     with pytest.raises(ValueError, match="two sites have the calling AE title"):
         Settings(
             sites=(

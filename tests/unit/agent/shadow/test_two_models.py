@@ -23,7 +23,7 @@ def drafted(key: int, *, mass: bool, signed: bool) -> ComparedStudy:
 
 
 def test_paired_concepts_compare_shared_studies_only() -> None:
-    """Cells count studies that both models drafted; McNemar's exact test is on those where they differ."""
+    """Cells count studies that both models drafted; McNemar's exact test uses those where they differ."""
     first = [drafted(key, mass=True, signed=key < 12) for key in range(14)] + [
         drafted(99, mass=True, signed=True)
     ]
@@ -35,13 +35,13 @@ def test_paired_concepts_compare_shared_studies_only() -> None:
 
 
 def test_paired_concepts_that_never_differ_have_p_one() -> None:
-    """Where the models never differ nothing speaks against chance."""
+    """If the models never differ, the p value is 1."""
     studies = [drafted(key, mass=True, signed=True) for key in range(5)]
     assert paired_concepts(studies, studies)[0].p_value == 1.0
 
 
 def test_paired_concepts_count_a_study_once() -> None:
-    """A model that drafted a study in both roles has two comparisons: the last one counts."""
+    """A model that drafted a study in both roles has two comparisons; the last one counts."""
     twice = [drafted(1, mass=False, signed=True), drafted(1, mass=True, signed=True)]
     (found,) = paired_concepts(twice, [drafted(1, mass=True, signed=True)])
     assert (found.studies, found.both_right) == (1, 1)

@@ -1,4 +1,4 @@
-"""Passwords are kept as argon2id hashes that take an attacker time and memory."""
+"""Passwords are stored as argon2id hashes that cost an attacker time and memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agent.web.accounts import hash_password
 
 
 def test_password_is_hashed_with_argon2id_of_rfc_9106() -> None:
-    """At least the RFC's second recommended choice: three passes over 64 MiB (RFC 9106, section 4)."""
+    """The hash uses at least the second recommended option: 3 passes over 64 MiB (RFC 9106, section 4)."""
     parameters = extract_parameters(hash_password("correct horse battery"))
 
     assert parameters.type is Type.ID

@@ -1,4 +1,4 @@
-"""Word by word, what was taken out of a report and what was put in."""
+"""Word-by-word comparison of two reports: what was removed and what was added."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from agent.web.compare import compare
 
 
 def told(before: str, after: str) -> list[tuple[str, str]]:
-    """Compare two texts of findings; a line is a sentence."""
+    """Compare two findings texts with one sentence per line."""
     first, second = (Report(findings=tuple(one.split("\n")), impression=()) for one in (before, after))
     return [(one.kind, one.text) for one in compare(first, second)["Findings"]]
 
 
 def test_changed_words_alone_are_marked() -> None:
-    """What stayed stands once, with its spaces."""
+    """Unchanged text appears once, with its spaces."""
     assert told("A small left effusion.\nNo more.", "A large left effusion.\nNo more.") == [
         ("same", "A "),
         ("removed", "small "),
@@ -23,7 +23,7 @@ def test_changed_words_alone_are_marked() -> None:
 
 
 def test_both_texts_can_be_read_out_of_the_comparison() -> None:
-    """Nothing is lost: without what was put in it is the one, without what was taken out the other."""
+    """Nothing is lost: without the added words it is the first text, without the removed words the second."""
     before, after = "One.\nTwo two.\nThree.", "Zero.\nTwo too.\nThree.\nFour."
     pieces = told(before, after)
     assert "".join(text for kind, text in pieces if kind != "added") == before
@@ -31,6 +31,6 @@ def test_both_texts_can_be_read_out_of_the_comparison() -> None:
 
 
 def test_equal_and_empty_texts_have_no_mark() -> None:
-    """An accepted draft differs in nothing."""
+    """An accepted draft has no differences."""
     assert told("Same.", "Same.") == [("same", "Same.")]
     assert compare(Report(findings=(), impression=()), Report(findings=(), impression=()))["Impression"] == []

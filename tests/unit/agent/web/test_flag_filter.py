@@ -1,4 +1,4 @@
-"""The list's filter by flag finds the drafts that carry it, and no others."""
+"""The list's flag filter finds the drafts that carry the flag, and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Film = Callable[..., Dataset]
 
 
 def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
-    """No flag is set that the list cannot ask for."""
+    """The list can filter by every flag that is set anywhere."""
     made = {one.code for one in vars(flags).values() if isinstance(one, DraftFlag)}
     made |= {
         flags.PRIORS_UNAVAILABLE,
@@ -35,7 +35,7 @@ def test_list_offers_every_flag_that_a_draft_can_carry() -> None:
 
 
 def test_list_offers_every_mark_of_an_image(repository: Path) -> None:
-    """What is marked where images are chosen and looked at is found too, whichever file makes the mark."""
+    """The list can also filter by every mark set when images are selected and checked, in whichever file."""
     made = set(TEXTS)
     for path in (repository / "agent" / "objects").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -60,7 +60,7 @@ def test_list_offers_every_mark_of_an_image(repository: Path) -> None:
 def test_list_finds_a_draft_by_each_of_its_flags_and_by_no_other(
     house: Any, settings: Settings, reporter: Any, film: Film, views: tuple[str, ...], found: set[str]
 ) -> None:
-    """What the worker drafted is found under the flags that its images call for."""
+    """A draft of the worker is found under the flags that follow from its images."""
     house.queued(*(film(1, number, ViewPosition=view) for number, view in enumerate(views, 1)))
     worker(house, settings, reporter).run_once()
     listed = {flag for flag in FLAGS if read_page(house.database, Query(flag=flag)).count}

@@ -1,4 +1,4 @@
-"""What a provider's claims become, and which providers may be configured. Pure."""
+"""How a provider's claims are mapped, and which providers may be configured. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROLES = {"rad": "radiologist", "adm": "admin"}
 
 
 def settings(**changes: Any) -> OidcSettings:
-    """Settings of a provider."""
+    """Return the settings of a provider."""
     return OidcSettings(**({"issuer": "https://id.example/", "client_id": "x", "roles": ROLES} | changes))
 
 
@@ -35,7 +35,7 @@ def settings(**changes: Any) -> OidcSettings:
     ],
 )
 def test_role_comes_from_the_claim(claims: dict[str, Any], claim: str, role: str | None) -> None:
-    """A text, a list, or a list further in; of several roles the first in the settings counts."""
+    """The claim is a string, a list or a nested list; of several roles the first in the settings counts."""
     assert identity_of({"sub": "1"} | claims, settings(role_claim=claim)).role == role
 
 
@@ -50,7 +50,7 @@ def test_role_comes_from_the_claim(claims: dict[str, Any], claim: str, role: str
     ],
 )
 def test_name_is_written_as_dicom_writes_it(claims: dict[str, Any], name: str) -> None:
-    """What separates the parts of a name in DICOM cannot come in from outside."""
+    """A claim cannot bring in the characters that DICOM uses to separate the parts of a name."""
     assert identity_of({"sub": "1"} | claims, settings()).person_name == name
 
 
@@ -67,13 +67,13 @@ def test_name_is_written_as_dicom_writes_it(claims: dict[str, Any], name: str) -
     ],
 )
 def test_provider_that_cannot_be_trusted_is_no_setting(changes: dict[str, Any]) -> None:
-    """Tokens never travel in clear, and a role is one of ours."""
+    """Tokens are never sent in clear text, and a role must be a known one."""
     with pytest.raises(ValidationError):
         settings(**changes)
 
 
 def test_secret_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
-    """`config show` has stars; a file that is not there is named at start."""
+    """`config show` masks the secret; a missing file is reported at start."""
     shown = masked(Settings(web=WebSettings(oidc=settings(client_secret="hidden words"))))
     assert "hidden words" not in str(shown)
     (tmp_path / "secret").write_text("from a file\n")

@@ -1,4 +1,4 @@
-"""What machines ask the web process: health, readiness, metrics."""
+"""Endpoints for monitoring of the web process: health, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Ask = Callable[..., TestClient]
 
 @pytest.fixture
 def ask(database: Database, tmp_path: Path) -> Ask:
-    """Return a client at an address, of a site with these settings."""
+    """Return a function that makes a client with an address for a site with the given settings."""
 
     def make(address: str = "127.0.0.1", data: Database = database, **web: object) -> TestClient:
         settings = Settings(web=WebSettings.model_validate(web))
@@ -29,7 +29,7 @@ def ask(database: Database, tmp_path: Path) -> Ask:
 
 
 def test_health_needs_neither_session_nor_database(ask: Ask) -> None:
-    """The process lives: that is all it says, even where everybody must sign in."""
+    """The endpoint only says that the process is alive, even where sign-in is required."""
     broken = Database(open_engine("postgresql://nobody@127.0.0.1:1/none"))
     answer = ask(address="192.0.2.7", data=broken, require_sign_in=True).get("/healthz")
     assert (answer.status_code, answer.text, "set-cookie" in answer.headers) == (200, "ok\n", False)
@@ -37,7 +37,7 @@ def test_health_needs_neither_session_nor_database(ask: Ask) -> None:
 
 
 def test_ready_means_that_the_database_is_right(ask: Ask, tmp_path: Path) -> None:
-    """Ready with the right schema; without it, 503 and the code that the documents explain."""
+    """With the right schema the service is ready; otherwise 503 and the documented code."""
     empty = Database(open_engine(f"sqlite:///{tmp_path / 'empty.db'}"))
     assert ask().get("/readyz").status_code == 200
     answer = ask(data=empty).get("/readyz")
@@ -46,7 +46,7 @@ def test_ready_means_that_the_database_is_right(ask: Ask, tmp_path: Path) -> Non
 
 
 def test_metrics_are_for_this_machine(ask: Ask) -> None:
-    """Loopback reads them, another machine does not; no session is asked for."""
+    """Metrics are readable from loopback without a session, but not from another machine."""
     answer = ask(require_sign_in=True).get("/metrics")
     assert (answer.status_code, answer.headers["content-type"]) == (
         200,
@@ -60,17 +60,17 @@ def test_metrics_are_for_this_machine(ask: Ask) -> None:
     ("said", "expected"), [("Bearer secret", 200), ("Bearer wrong", 403), ("", 403), ("Bearer é", 403)]
 )
 def test_metrics_are_for_who_has_the_token(ask: Ask, said: str, expected: int) -> None:
-    """With a token set, it alone counts, wherever the question comes from."""
+    """If a token is set, it alone counts, wherever the request comes from."""
     client = ask(address="192.0.2.7", metrics_token="secret")
     headers = {"authorization": said.encode()} if said else {}
     assert client.get("/metrics", headers=headers).status_code == expected
 
 
 def test_metrics_behind_a_proxy_need_the_token(ask: Ask) -> None:
-    """A proxy on this machine makes strangers look like this machine."""
+    """Behind a local proxy every client appears to be local."""
     assert ask(behind_proxy=True).get("/metrics").status_code == 403
 
 
 def test_machines_may_only_ask(ask: Ask) -> None:
-    """Nothing can be written there."""
-    assert ask().post("/healthz").status_code == 405
+    """These endpoints are read-only."""
+    assert {ask().post(one).status_code for one in ("/healthz", "/readyz", "/metrics")} == {405}

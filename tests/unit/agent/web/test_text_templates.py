@@ -1,4 +1,4 @@
-"""Text templates: what is a valid one, and what inserting it would turn round."""
+"""Text templates: which are valid, and which findings of the report they would contradict."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agent.web.text_templates import opposed
 
 
 def check(findings: str, template: str) -> list[str]:
-    """Return what a template for the findings contradicts in a report of these findings."""
+    """Return what a findings template contradicts in a report with these findings."""
     before, after = report_of(findings, ""), report_of(f"{findings}\n{template}", "")
     return opposed(before, after, Report(findings=(template,), impression=()))
 
@@ -26,7 +26,7 @@ def check(findings: str, template: str) -> list[str]:
     ],
 )
 def test_template_that_contradicts_the_report_is_named(findings: str, template: str, concept: str) -> None:
-    """Whatever the report says of a finding, no template turns it round unsaid."""
+    """A template that reverses a finding of the report is always reported."""
     said = check(findings, template)
     assert any(one.startswith(concept) for one in said), said
 
@@ -41,7 +41,7 @@ def test_template_that_contradicts_the_report_is_named(findings: str, template: 
     ],
 )
 def test_template_that_agrees_asks_nothing(findings: str, template: str) -> None:
-    """What is new or the same is inserted without a question."""
+    """New or identical statements are inserted without a question."""
     assert check(findings, template) == []
 
 
@@ -59,13 +59,13 @@ def test_template_that_agrees_asks_nothing(findings: str, template: str) -> None
     ],
 )
 def test_template_with_blanks_or_half_sentences_is_no_setting(template: dict[str, object]) -> None:
-    """A blank that is forgotten would be signed; half a sentence would join the next one."""
+    """A forgotten blank would be signed; an unfinished sentence would run into the next one."""
     with pytest.raises(ValidationError):
         WebSettings.model_validate({"templates": [template]})
 
 
 def test_templates_have_different_names() -> None:
-    """The list of templates shows names alone."""
+    """The list of templates shows only their names."""
     twice = [{"name": name, "sentences": ["No effusion."]} for name in ("Normal", "normal")]
     with pytest.raises(ValidationError, match="two templates"):
         WebSettings.model_validate({"templates": twice})

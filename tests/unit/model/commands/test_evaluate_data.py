@@ -40,7 +40,7 @@ def checkpoint(
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Three studies: films of other sizes, 16 bits, two images, free wording."""
+    """Three studies: films of different sizes, 16 bits, two images, free wording."""
     rng = np.random.default_rng(3)
     Image.fromarray(rng.integers(0, 4096, (90, 60), dtype=np.uint16)).save(tmp_path / "wide.png")
     Image.fromarray(rng.integers(0, 256, (50, 80), dtype=np.uint8)).save(tmp_path / "a.jpg")
@@ -55,7 +55,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_own_studies_are_drafted_and_scored(checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    """Every figure is there, the drafts are kept with their references, what is skipped says why."""
+    """Every figure is reported, drafts are kept with their references, skipped metrics state the reason."""
     drafts = tmp_path / "drafts.jsonl"
 
     found = CliRunner().invoke(
@@ -77,7 +77,7 @@ def test_own_studies_are_drafted_and_scored(checkpoint: Path, data: Path, tmp_pa
 
 
 def test_evaluation_refuses_bad_lines_before_it_decodes(checkpoint: Path, data: Path) -> None:
-    """A figure over a part of the studies would pass for one over all."""
+    """A figure over some of the studies would be mistaken for one over all."""
     data.write_text(data.read_text(encoding="utf-8") + '{"id": "four"}\n', encoding="utf-8")
 
     found = CliRunner().invoke(app, ["evaluate", str(checkpoint), "--data", str(data)])
@@ -88,7 +88,7 @@ def test_evaluation_refuses_bad_lines_before_it_decodes(checkpoint: Path, data: 
 
 @pytest.mark.parametrize("name", ["RaTEScore", "RadGraph-F1", "CheXbert-F1"])
 def test_a_metric_without_weights_or_package_says_what_it_needs(tmp_path: Path, name: str) -> None:
-    """Not asked for: skipped with the reason. Asked for: an error that names the missing path or package."""
+    """Not requested: skipped with the reason. Requested: an error, because the named path is missing."""
     scores, skipped = extra_scores(["a"], ["b"], {name: None})
     assert (scores, list(skipped)) == ({}, [name])
     assert "with the package" in skipped[name]
@@ -98,7 +98,7 @@ def test_a_metric_without_weights_or_package_says_what_it_needs(tmp_path: Path, 
 
 
 def test_a_metric_runs_on_the_weights_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RadGraph's package gets the folder and both texts, and may download nothing."""
+    """RadGraph's package gets the folder and both texts, and may not download anything."""
     called: list[object] = []
 
     class F1RadGraph:
@@ -124,13 +124,13 @@ def test_a_metric_runs_on_the_weights_that_are_named(tmp_path: Path, monkeypatch
 
 @pytest.mark.timeout(600)
 def test_ray_engine_writes_the_same_drafts(checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    """Two workers on a local cluster: the drafts are the same byte for byte, in the order of the file."""
+    """With two workers on a local cluster the drafts are the same byte for byte, in the order of the file."""
     needs_package("ray")
     files = {engine: tmp_path / f"{engine}.jsonl" for engine in ("plain", "ray")}
     for engine, file in files.items():
         command = [sys.executable, "-m", "model.commands", "evaluate", str(checkpoint), "--data", str(data)]
         command += ["--batch", "1", "--threads", "1", "--output", str(file), "--engine", engine]
-        # What Ray starts in its turn is not forked.
+        # What Ray itself starts is not forked.
         environment = {name: value for name, value in os.environ.items() if name != warm_python.VARIABLE}
         done = warm_python.warm_run(command, text=True, timeout=580, env=environment)
         assert done.returncode == 0, done.stderr
@@ -139,7 +139,7 @@ def test_ray_engine_writes_the_same_drafts(checkpoint: Path, data: Path, tmp_pat
 
 
 def test_drafts_go_into_a_folder_that_is_made(checkpoint: Path, data: Path, tmp_path: Path) -> None:
-    """A folder that is missing for the drafts does not cost the evaluation."""
+    """A missing folder for the drafts does not stop the evaluation."""
     drafts = tmp_path / "new" / "folder" / "drafts.jsonl"
 
     found = CliRunner().invoke(
@@ -153,7 +153,7 @@ def test_drafts_go_into_a_folder_that_is_made(checkpoint: Path, data: Path, tmp_
 def test_an_output_that_cannot_be_written_ends_the_command_before_the_drafts(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is one line, and comes before the data are read: there are none here."""
+    """A one-line error appears before the data are read: there are none here."""
     arguments = [
         "evaluate",
         str(checkpoint),
@@ -174,7 +174,7 @@ def test_an_output_that_cannot_be_written_ends_the_command_before_the_drafts(
 def test_a_metric_that_cannot_run_ends_the_command_before_the_drafts(
     checkpoint: Path, tmp_path: Path
 ) -> None:
-    """Weights that are not there are named before the data are read: there are none here."""
+    """Missing weights are reported before the data are read: there are none here."""
     found = CliRunner().invoke(
         app,
         [
@@ -192,7 +192,7 @@ def test_a_metric_that_cannot_run_ends_the_command_before_the_drafts(
 
 @pytest.mark.parametrize("studies", ["0", "-1"])
 def test_no_studies_are_a_mistake_in_the_call(checkpoint: Path, data: Path, studies: str) -> None:
-    """Nothing is averaged over nothing."""
+    """A number of studies below one is a usage error."""
     found = CliRunner().invoke(app, ["evaluate", str(checkpoint), "--data", str(data), "--studies", studies])
 
     assert found.exit_code == 2

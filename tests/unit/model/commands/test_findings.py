@@ -19,7 +19,7 @@ runner = CliRunner()
 
 
 def test_findings_writes_one_line_for_each_report(tmp_path: Path) -> None:
-    """Every concept stands in one list, every finding with its sentence, classes without the unmentioned."""
+    """Every concept is in one list, every finding has its sentence, classes omit what is not mentioned."""
     file = tmp_path / "reports.jsonl"
     file.write_text('{"id": "a", "text": "Small left effusion. No PTX."}\n\n{"id": 2, "text": ""}\n')
     result = runner.invoke(app, ["findings", str(file)])
@@ -78,7 +78,7 @@ def test_findings_writes_one_line_for_each_report(tmp_path: Path) -> None:
     ],
 )
 def test_findings_names_the_line_that_is_wrong(content: bytes, message: str) -> None:
-    """A wrong line ends the command with its number and what is wrong, without a traceback."""
+    """An invalid line ends the command with its number and the error, without a traceback."""
     result = runner.invoke(app, ["findings", "-"], input=content)
     assert result.exit_code == 1
     assert message in result.stderr
@@ -86,7 +86,7 @@ def test_findings_names_the_line_that_is_wrong(content: bytes, message: str) -> 
 
 
 def test_findings_names_a_missing_file(tmp_path: Path) -> None:
-    """A file that is not there is an error in words."""
+    """A missing file is reported in words."""
     result = runner.invoke(app, ["findings", str(tmp_path / "none")])
     assert (result.exit_code, "cannot be read" in result.stderr) == (1, True)
 
@@ -127,14 +127,14 @@ def test_evaluate_findings_ends_with_json(tmp_path: Path) -> None:
     ],
 )
 def test_evaluate_findings_names_what_is_wrong(content: str, message: str) -> None:
-    """Annotations that cannot be right are refused with their line."""
+    """Invalid annotations are refused with their line."""
     result = runner.invoke(app, ["evaluate-findings", "-"], input=content)
     assert result.exit_code == 1
     assert message in " ".join(result.stderr.split())
 
 
 def test_normalise_keeps_other_fields_and_reports_what_it_added() -> None:
-    """Training data goes in and comes out; the share of made-up negatives is said aloud."""
+    """Training data are converted, and the share of added negatives is reported."""
     line = json.dumps({"id": 1, "images": ["a.png"], "text": "Edema."})
     result = runner.invoke(app, ["normalise", "-", "--policy", "state-normal"], input=line)
     record = json.loads(result.stdout)
@@ -145,12 +145,12 @@ def test_normalise_keeps_other_fields_and_reports_what_it_added() -> None:
 
 
 def test_normalise_needs_a_policy() -> None:
-    """What silence means is never a default."""
+    """The meaning of silence has no default."""
     assert runner.invoke(app, ["normalise", "-"], input="").exit_code == 2
 
 
 def test_findings_says_what_of_an_endless_text_was_not_read(tmp_path: Path) -> None:
-    """A text too long for a report is answered as far as it was read, and the rest is not kept silent."""
+    """A text too long for a report is read up to the limit, and what was not read is reported."""
     file = tmp_path / "long.jsonl"
     file.write_text(json.dumps({"id": 1, "text": "No effusion. " * 4000}) + "\n")
     result = runner.invoke(app, ["findings", str(file)])

@@ -1,4 +1,4 @@
-"""`--plan` for the shape of a published base: what docs/training.md prints is what the command prints."""
+"""`--plan` for the shape of a published base: the command prints what docs/training.md shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLANS = {"h100": ("lora", []), "h200": ("full", ["--processes", "8"])}
 
 
 def printed(page: Path, gpu: str) -> str:
-    """The block under the line of the page that names a GPU."""
+    """The block below the line of the page that names a GPU."""
     text = page.read_text(encoding="utf-8")
     found = re.search(rf"`--gpu {gpu}[^\n]*\n\n```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert found, f"the page has no plan for {gpu}"
@@ -28,7 +28,7 @@ def printed(page: Path, gpu: str) -> str:
 def test_the_plans_in_the_page_are_what_the_command_prints(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpu: str
 ) -> None:
-    """For 7B, from the packaged recipe, without a weight: LoRA on one GPU, all weights on eight."""
+    """For 7B, from the packaged recipe, without weights: LoRA on one GPU, all weights on eight."""
     monkeypatch.chdir(tmp_path)
     kind, more = PLANS[gpu]
     base = tmp_path / "base, of {mine}: #1"

@@ -1,4 +1,4 @@
-"""Commands that docs/training.md names inside a sentence: each exists, with the options that stand there."""
+"""Commands that docs/training.md names inside a sentence: each exists, with the options given there."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ APPS = {"echo-model": model.commands.cli.app, "echo-agent": agent.commands.cli.a
 
 
 def commands_in_prose(page: Path) -> list[str]:
-    """What stands between single backticks outside the fenced blocks and begins with one of our programs."""
+    """The code spans outside the fenced blocks that begin with one of our programs."""
     text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text)]
     return [span for span in dict.fromkeys(spans) if span.split()[0] in APPS]
 
 
 def test_commands_inside_sentences_exist(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its help is printed, and names every option of it."""
+    """The help of each command is printed and names every option used."""
     monkeypatch.setenv("COLUMNS", "200")
     found = commands_in_prose(repository / "docs" / "training.md")
 

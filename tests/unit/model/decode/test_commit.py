@@ -1,4 +1,4 @@
-"""The rule of decoding, which decoders, the engine and rollouts share."""
+"""The commit rule that decoders, engine and rollouts share."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from model.decode.commit import accept, choose
 def test_step_commits_the_surest_and_what_is_sure_enough(
     settled: list[bool], commits: int, threshold: float, expected: list[bool]
 ) -> None:
-    """At least so many, the most confident first; a settled position is never committed again."""
+    """At least a given number, the most confident first; a settled position is never committed again."""
     confidence = torch.tensor([[0.5, 0.9, 0.7, 0.1]])
     assert [expected] == accept(confidence, torch.tensor([settled]), commits, threshold).tolist()
 
 
 def test_equals_are_committed_from_the_left() -> None:
-    """Which of two equally sure positions comes first does not depend on the device."""
+    """The order of two equally confident positions does not depend on the device."""
     confidence = torch.full((1, 4), 0.5)
     assert accept(confidence, torch.zeros(1, 4, dtype=torch.bool), 2, 2.0).tolist() == [
         [True, True, False, False]
@@ -36,7 +36,7 @@ def test_equals_are_committed_from_the_left() -> None:
 
 
 def test_report_never_says_what_no_report_can_contain() -> None:
-    """However likely the network holds them, the mask and the placeholder of images are never chosen."""
+    """The mask and the image placeholder are never chosen, however likely the network considers them."""
     token, confidence, probabilities = choose(torch.tensor([[9.0, 1.0, 8.0, 0.0]]), (0, 2))
     assert token.tolist() == [1]
     assert probabilities[0, [0, 2]].tolist() == [0.0, 0.0]

@@ -1,4 +1,4 @@
-"""The decoders against each other: they must differ in forwards, never in tokens (float32)."""
+"""The decoders compared: they must differ in forwards, never in tokens (float32)."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_fused_equals_multistep_at_every_step_count(
 def test_batched_equals_single(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts, decoder: Decoder
 ) -> None:
-    """A report does not depend on its neighbours: tokens, forwards and end are those of a batch of one."""
+    """A report does not depend on its batch: tokens, forwards and end are those of a batch of one."""
     config = make_config(block_size=4, confidence_threshold=0.3)
     backbone, prompts = make_backbone(config, 7), make_prompts(config, images=(2, 1, 1, 2))
     options = DecodeOptions.of(config)
@@ -121,7 +121,7 @@ def test_batched_equals_single(
 def test_autoregressive_equals_decoding_without_a_cache(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """The cache changes nothing: each token is the argmax of one full causal forward."""
+    """The cache changes nothing: each token is the argmax of a full causal forward."""
     config = make_config(stage=Stage.AR, max_tokens=12)
     backbone, prompts = make_backbone(config, 11), make_prompts(config, images=(1,))
     (cached,) = decode_autoregressive(backbone, prompts, DecodeOptions.of(config))
@@ -152,7 +152,7 @@ def test_first_block_in_the_prefill_equals_a_separate_forward(
     anchor: BlockAnchor,
     attention: PromptAttention,
 ) -> None:
-    """The block's masks ride along with the prompt without changing its keys, values or their own logits."""
+    """The block's masks run with the prompt and change neither its keys and values nor their own logits."""
     config = make_config(block_size=8, block_anchor=anchor, prompt_attention=attention)
     backbone, prompts = make_backbone(config, 3), make_prompts(config)
     options = DecodeOptions.of(config)
@@ -174,7 +174,7 @@ def test_first_block_in_the_prefill_equals_a_separate_forward(
 def test_top_one_ignores_an_unreachable_threshold(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """Where nothing is confident enough, as many steps as tokens settle the single most confident each."""
+    """Where nothing is confident enough, each of as many steps as tokens settles the most confident token."""
     config = make_config(block_size=8)
     backbone, prompts = make_backbone(config, 13), make_prompts(config, images=(2, 1))
     counts: list[list[int]] = []
@@ -206,7 +206,7 @@ def test_t3d_decoding_settles_two_tokens_per_forward(
 def test_decoder_stops_at_the_end_token_inside_a_block(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts
 ) -> None:
-    """A report ends at its first end token; what the block holds behind it is dropped."""
+    """A report ends at its first end token; the rest of the block is dropped."""
     config = make_config(block_size=8)
     backbone, prompts = make_backbone(config, 1), make_prompts(config, images=(2,))
     free = decode_fused(backbone, prompts, DecodeOptions.of(config, steps=1))[0]
@@ -236,7 +236,7 @@ def test_decoder_cuts_at_the_longest_report(
 def test_mask_and_image_tokens_are_never_chosen(
     make_config: Make, make_backbone: MakeBackbone, make_prompts: MakePrompts, decoder: Decoder
 ) -> None:
-    """Even a network that prefers them writes words."""
+    """Even a network that prefers these tokens writes words."""
     config = make_config(block_size=4)
     backbone, prompts = make_backbone(config, 1), make_prompts(config, images=(1,))
     unwanted = [config.mask_token_id, config.shape.image_token_id]

@@ -1,4 +1,4 @@
-"""The engine against the plain decoder: token for token, whatever the batch, the order and the slot."""
+"""The engine compared with the plain decoder: token for token, in any batch, order and slot."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def facts(report: Decoded) -> tuple[Any, ...]:
 
 
 def ending(config: ModelConfig, backbone: Backbone, pad: int, prompts: list[Prompt]) -> ModelConfig:
-    """With an end token that ends some of these reports early and some late: their most common one."""
+    """A configuration whose end token, their most common one, ends some reports early and some late."""
     options = DecodeOptions.of(config)
     tokens = [t for p in prompts for t in alone(backbone, config, pad, p, options).tokens[5:]]
     return replace(config, eos_token_id=max(set(tokens), key=tokens.count))
@@ -97,7 +97,7 @@ def test_engine_equals_the_plain_decoder(
     anchor: BlockAnchor,
     attention: PromptAttention,
 ) -> None:
-    """Reports that end at different times leave their slots to others, in any order of arrival."""
+    """Reports that end at different times free their slots for others, in any order of arrival."""
     config = make_config(
         block_size=4, block_anchor=anchor, prompt_attention=attention, denoising_steps=steps, max_tokens=30
     )
@@ -127,7 +127,7 @@ def test_other_methods_equal_their_plain_decoders(
     method: Method,
     decoder: Decoder,
 ) -> None:
-    """Token by token, in two forwards, or with the prefill apart: same tokens, and the forwards it takes."""
+    """Token by token, in two forwards or with a separate prefill: same tokens, and the expected forwards."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=22)
     backbone, prompts = make_backbone(config, 23), make_studies(config, 4)
     config = ending(config, backbone, tokenizer.pad_id, prompts)
@@ -151,7 +151,7 @@ def test_other_methods_equal_their_plain_decoders(
     ],
 )
 def test_choice_of_method_follows_the_stage(stage: Stage, method: Method) -> None:
-    """A checkpoint that knows no masks is decoded token by token; every other one is fused."""
+    """A checkpoint without masks is decoded token by token; every other one is fused."""
     assert Method.of(stage) is method
 
 
@@ -163,7 +163,7 @@ def test_order_of_arrival_changes_no_token(
     tokenizer: ReportTokenizer,
     seed: int,
 ) -> None:
-    """Studies that arrive at random moments in random order, into whatever slot: each report is its own."""
+    """Studies arrive at random times, in random order and in any slot: each keeps its own report."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 23), make_studies(config, 9)
     config = ending(config, backbone, tokenizer.pad_id, prompts)
@@ -191,7 +191,7 @@ def tensors_in(values: Any) -> list[torch.Tensor]:
 
 
 class Watch(TorchDispatchMode):
-    """Writes down each operation with the size of what it makes anew, and those that make the host wait."""
+    """Records each operation with the size of its new outputs, and those that make the host wait."""
 
     waits = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
 
@@ -219,7 +219,7 @@ def test_step_neither_waits_nor_grows(
     tokenizer: ReportTokenizer,
     method: Method,
 ) -> None:
-    """Block 40 takes the operations and memory of block 2; the host reads no value; the cache stays put."""
+    """Block 40 has the operations and memory of block 2; the host reads no value; the cache does not move."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=180)
     config = replace(config, eos_token_id=config.shape.image_token_id)  # which is never chosen
     backbone, prompts = make_backbone(config, 23), make_studies(config, 2)
@@ -249,7 +249,7 @@ def test_reports_of_one_batch_follow_their_own_rules(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """One step, several steps, a threshold, a short limit and a continuation, side by side."""
+    """One step, several steps, a threshold, a short limit and a continuation, in one batch."""
     config = make_config(block_size=8, denoising_steps=1, max_tokens=32)
     backbone, prompts = make_backbone(config, 29), make_studies(config, 5)
     one = DecodeOptions.of(config)
@@ -279,7 +279,7 @@ def test_report_can_enter_while_others_are_in_decoding(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """A study that arrives late changes nobody's tokens and waits for no one."""
+    """A study that arrives late does not change other reports' tokens and waits for none of them."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 31), make_studies(config, 2)
     expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
@@ -302,7 +302,7 @@ def test_urgent_report_takes_the_slot_of_one_that_yields(
     tokenizer: ReportTokenizer,
     yields: bool,
 ) -> None:
-    """It is decoded first; the report that lost its slot starts again and has the same tokens as without."""
+    """It is decoded first; the report that lost its slot starts again and its tokens are unchanged."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 31), make_studies(config, 3)
     expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
@@ -324,7 +324,7 @@ def test_report_that_yields_keeps_its_slot_while_another_is_free(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """Of two that yield, the one that began last makes way, and only for as many as have no slot."""
+    """Of two that yield, the last one started gives up its slot, and only as many yield as are needed."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=24)
     backbone, prompts = make_backbone(config, 31), make_studies(config, 4)
     engine = an_engine(backbone, config, tokenizer, slots=3)
@@ -340,7 +340,7 @@ def test_report_that_yields_keeps_its_slot_while_another_is_free(
 
 
 class Exhausted(Backbone):
-    """A network whose device runs out of memory while more than `fits` reports are in one forward."""
+    """A network whose device runs out of memory with more than `fits` reports in one forward."""
 
     fits = 1
 
@@ -356,7 +356,7 @@ def test_memory_that_runs_out_halves_the_slots_and_loses_nothing(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """Every report is decoded all the same."""
+    """Every report is still decoded."""
     config = make_config(block_size=4, denoising_steps=1, max_tokens=16)
     backbone, prompts = make_backbone(config, 37), make_studies(config, 6)
     expected = all_alone(backbone, config, tokenizer.pad_id, prompts)
@@ -372,7 +372,7 @@ def test_memory_for_not_even_one_report_is_an_error(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """The error is the package's own, and the same call may succeed later."""
+    """The error is the package's own and retryable."""
     config = make_config(denoising_steps=1)
     tight = Exhausted(make_backbone(config, 1).network)
     tight.fits = 0
@@ -387,7 +387,7 @@ def test_prompt_without_room_is_refused(
     make_studies: Callable[..., list[Prompt]],
     tokenizer: ReportTokenizer,
 ) -> None:
-    """A slot's room is fixed; what does not fit is said before it is decoded."""
+    """A slot's room is fixed; a prompt that does not fit is refused before it is decoded."""
     config = make_config()
     engine = an_engine(make_backbone(config, 1), config, tokenizer, longest_prompt=10)
     with pytest.raises(DecodingError, match="do not fit into a slot of 10 and 40"):
@@ -401,7 +401,7 @@ def test_captured_steps_are_few_and_change_nothing(
     tokenizer: ReportTokenizer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A step is captured once for each power of two of slots in use; replays give the same tokens."""
+    """A step is captured once per power of two of slots, or for all of them; replays give the same tokens."""
     widths: list[int] = []
 
     def record(forward: Callable[[], None], state: Slots) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Baselines as differences: small, close, and refused where they do not belong."""
+"""Baselines as differences: small, close, and refused for another network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.evaluate.deltas import DeltaError, apply_delta, save_delta
 
 
 def test_a_delta_gives_the_other_network_back_to_a_hundredth_of_the_change(tmp_path: Path) -> None:
-    """Eight bits per weight and a scale per row."""
+    """Deltas have eight bits per weight and a scale per row."""
     chance = torch.Generator().manual_seed(0)
     reference = {"a": torch.randn(6, 40, generator=chance), "b": torch.randn(6, generator=chance)}
     change = torch.randn(6, 40, generator=chance) * 0.1
@@ -26,7 +26,7 @@ def test_a_delta_gives_the_other_network_back_to_a_hundredth_of_the_change(tmp_p
 
 
 def test_a_delta_of_another_network_is_refused(tmp_path: Path) -> None:
-    """A name that the network does not have is an error that says what to do."""
+    """A name that the network does not have is an error that states the remedy."""
     path = tmp_path / "x.safetensors"
     save_delta({"a": torch.zeros(2)}, {"a": torch.ones(2)}, path)
 

@@ -1,4 +1,4 @@
-"""Freely worded sentences: what is broken, and what is only a frame."""
+"""Freely worded sentences: which are broken, and which are not statements at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model.phantom import training_example
 
 
 def test_dictations_themselves_are_read_as_whole() -> None:
-    """What the phantoms dictate is the language that the measure accepts."""
+    """The measure accepts the language that the phantoms dictate."""
     texts = [training_example(seed, size=28).dictated for seed in range(40)]
     tokenizer = train_tokenizer(texts, minimum_count=1)
 
@@ -19,7 +19,7 @@ def test_dictations_themselves_are_read_as_whole() -> None:
 
 
 def test_disordered_sentences_count_as_broken_and_frames_not_at_all() -> None:
-    """A repeat and a sentence without a statement are broken; numbers and technique are no statements."""
+    """A sentence that repeats a word or states nothing is broken; numbers and technique do not count."""
     text = "FINDINGS: CXR PA/LAT. Small left left effusion. The of is. No pneumothorax. IMPRESSION: 1. PTX."
     tokenizer = train_tokenizer([text], minimum_count=1)
 

@@ -1,4 +1,4 @@
-"""Both engines return one result for each group, in order."""
+"""Both engines return one result per group, in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model.evaluate.engines.run_groups import run_groups
 
 
 def squares() -> Any:
-    """Make the work of a worker."""
+    """Return the function that a worker runs."""
     return lambda number: number * number
 
 
@@ -27,7 +27,7 @@ class FakeData:
         self._rows, self._killed = rows, killed
 
     def iter_rows(self) -> Any:
-        """Yield what is left."""
+        """Yield the remaining rows."""
         for row in self._rows:
             group = pickle.loads(row["group"])
             if group not in self._killed:
@@ -35,7 +35,7 @@ class FakeData:
 
 
 def test_plain_engine_returns_results_in_order() -> None:
-    """One after the other; nothing is loaded for no group."""
+    """Groups run one after the other; without a group nothing is loaded."""
     assert list(run_groups([3, 1, 2], squares, Workers())) == [9, 1, 4]
     assert list(run_groups([], lambda: pytest.fail("nothing to do"), Workers())) == []
 
@@ -44,7 +44,7 @@ def test_plain_engine_returns_results_in_order() -> None:
 def test_groups_whose_worker_was_killed_keep_their_place(
     killed: set[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the beginning, at the end, several, and over the border of two data sets."""
+    """At the beginning, at the end, several, and across the border of two data sets."""
     monkeypatch.setattr(ray_engine, "WINDOW", 3)
     monkeypatch.setattr(
         ray_engine, "_dataset", lambda _ray, rows, _make, _workers, _gpus: FakeData(list(rows), killed)
@@ -55,7 +55,7 @@ def test_groups_whose_worker_was_killed_keep_their_place(
 
 
 def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is named, as pip takes it."""
+    """The error names the extra as pip expects it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EngineMissing, match=r"echo-agent\[ray\]"):
         list(run_groups([1], squares, Workers(engine=OfflineEngine.RAY)))

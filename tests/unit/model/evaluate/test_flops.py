@@ -1,4 +1,4 @@
-"""FLOPs: the formula agrees with torch's counter, and the masks with the layouts in words."""
+"""FLOPs: the formula agrees with torch's counter, and the masks with the layouts described."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from model.network.config import ModelConfig
 def test_formula_agrees_with_torchs_counter(
     make_config: Callable[..., ModelConfig], make_backbone: Callable[[ModelConfig, int], Backbone]
 ) -> None:
-    """What is evaluated at the paper's shape is what the counter sees at ours."""
+    """The formula used for the paper's shape matches the counter at our shape."""
     backbone = make_backbone(make_config(), 0)
     shape = TextShape.of(backbone.shape)
 
@@ -35,7 +35,7 @@ def test_formula_agrees_with_torchs_counter(
 
 
 def test_duplicated_mask_computes_the_prompt_twice() -> None:
-    """Prompt 2, answer 2, blocks of 1: noisy rows see earlier clean blocks and themselves."""
+    """Prompt 2, answer 2, blocks of 1: noisy rows attend to earlier clean blocks and themselves."""
     expected = [
         "x.......",
         "xx......",
@@ -51,7 +51,7 @@ def test_duplicated_mask_computes_the_prompt_twice() -> None:
 
 
 def test_rad_saves_most_attention_where_the_prompt_is_long() -> None:
-    """At the paper's shape plain attention over RAD's tokens costs little more than a quarter."""
+    """At the paper's shape, plain attention over RAD's tokens costs little more than a quarter."""
     paper = compare(PAPER, PAPER_PROMPT, PAPER_ANSWER, PAPER_BLOCK)
 
     assert 0.70 < paper["dense_attention_saved"] < 0.75

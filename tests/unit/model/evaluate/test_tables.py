@@ -1,4 +1,4 @@
-"""The table in miniature: rows of networks that exist, each with its own tokenizer and block size."""
+"""The table on a small scale: rows of existing networks, each with its own tokenizer and block size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def save(
     make_backbone: Callable[[ModelConfig, int], Backbone],
     tokenizer: ReportTokenizer,
 ) -> Save:
-    """Writes a random network as a checkpoint of a stage."""
+    """Write a random network as a checkpoint of a stage."""
 
     def write(folder: Path, stage: Stage, block_size: int, seed: int) -> Path:
         config = make_config(stage=stage, block_size=block_size)
@@ -59,7 +59,7 @@ def _table(subjects: Subjects, examples: list[Example]) -> Table:
 
 
 def test_rows_without_a_network_are_left_out(tmp_path: Path, save: Save, examples: list[Example]) -> None:
-    """The shipped network and its baselines make the rows that they can make, in the table's order."""
+    """The shipped network and its baselines give the rows possible with them, in the table's order."""
     shipped = save(tmp_path / "shipped", Stage.ECHO, 8, 0)
     store_baseline(shipped, save(tmp_path / "ar", Stage.AR, 8, 1), "ar")
     store_baseline(shipped, save(tmp_path / "base", Stage.BASE, 8, 2), "base")
@@ -119,13 +119,13 @@ def test_rows_of_several_seeds_are_one_with_its_spread(
     assert [one["stage"] for one in found["budget"]] == ["ar", "rad", "dcd"]
     assert (found["budget"][1]["steps"], found["budget"][1]["tokens"]) == (2, 35)
     assert (found["budget"][1]["minutes"], found["budget"][1]["cpu_minutes"]) == (1.0, 0.5)
-    assert (lines, len(asked)) == (again, 2)  # a seed is measured once
+    assert (lines, len(asked)) == (again, 2)  # each seed is measured once
     with pytest.raises(commands.SeedsError, match="no finished run"):
         list(commands.measure_seeds(tmp_path / "none", 2, 0, first_seed=700_000, as_json=False))
 
 
 def test_spread_is_the_sample_deviation() -> None:
-    """Of 0.2 and 0.4: mean 0.3, deviation with n - 1; a figure that one seed lacks is left out."""
+    """For 0.2 and 0.4: mean 0.3, deviation with n - 1; a figure that one seed lacks is left out."""
     figures = {
         "attribute_accuracy": 1.0, "unparseable": 0.0, "legal": 1.0, "rouge_l": 1.0,
         "tokens_per_forward": 1.0, "forwards_per_report": 1.0, "tokens_per_second": 1.0, "speed_vs_ar": None,
@@ -143,7 +143,7 @@ def test_spread_is_the_sample_deviation() -> None:
 
 
 def test_a_baseline_that_is_unequal_says_so(tmp_path: Path, save: Save, examples: list[Example]) -> None:
-    """Its note is in the rows that it makes, until it is stored again without one."""
+    """A baseline keeps its note until it is stored again without one."""
     shipped = save(tmp_path / "shipped", Stage.ECHO, 8, 0)
     other = save(tmp_path / "t3d", Stage.T3D, 8, 1)
     store_baseline(shipped, other, "t3d", "in fewer steps")
@@ -164,7 +164,7 @@ def test_every_row_names_a_known_network() -> None:
 def test_a_baseline_becomes_a_checkpoint_to_train_on_from(
     tmp_path: Path, save: Save, examples: list[Example]
 ) -> None:
-    """It loads, is of its own stage, and has the baseline's weights; a name that does not ship is refused."""
+    """It loads, has its own stage and the baseline's weights; a name that is not shipped is refused."""
     shipped = save(tmp_path / "shipped", Stage.ECHO, 8, 0)
     store_baseline(shipped, save(tmp_path / "base", Stage.BASE, 8, 1), "base")
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of findings."""
+"""Fixtures for the tests of findings."""
 
 from __future__ import annotations
 

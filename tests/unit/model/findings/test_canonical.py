@@ -1,4 +1,4 @@
-"""The strict reading of canonical sentences."""
+"""Strict reading of canonical sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model.phantom import draw_spec
 
 
 def test_reading_gives_back_the_truth_of_every_phantom() -> None:
-    """Canonical text loses nothing: what it is made of is what is read from it."""
+    """Canonical text loses nothing: the findings from which it is made are read from it again."""
     for seed in range(60):
         truth = draw_spec(seed).truth
 
@@ -37,7 +37,7 @@ def test_broken_sentences_state_nothing(sentence: str) -> None:
 
 
 def test_a_list_states_the_absence_of_each() -> None:
-    """No A, B or C."""
+    """A list after "No" states the absence of each of its concepts."""
     stated = statement("No nodule or mass.")
 
     assert stated is not None
@@ -48,7 +48,7 @@ def test_a_list_states_the_absence_of_each() -> None:
 
 
 def test_a_sentence_states_side_and_severity() -> None:
-    """Attributes come back as they went in."""
+    """The attributes of a finding are read from its sentence."""
     expected = Finding(
         concept="pleural_effusion",
         presence=Presence.PRESENT,
@@ -60,7 +60,7 @@ def test_a_sentence_states_side_and_severity() -> None:
 
 
 def test_a_report_with_a_sentence_missing_is_not_legal() -> None:
-    """Every sentence may be fine while the report contradicts itself or lacks its impression."""
+    """Every sentence may be valid while the report contradicts itself or lacks its impression."""
     reading = read_canonical(
         "Findings: Small left pleural effusion. Impression: No acute cardiopulmonary abnormality."
     )
@@ -73,7 +73,7 @@ def test_a_report_with_a_sentence_missing_is_not_legal() -> None:
     "sentence", ["左侧少量胸腔积液。", "未见气胸、结节或肿块。", "位置异常的气管插管位于右主支气管。"]
 )
 def test_chinese_sentences_are_canonical(sentence: str) -> None:
-    """What the wording of the Chinese pack writes is read by the strict reader too."""
+    """The strict reader also reads the wording of the Chinese pack."""
     assert statement(sentence)
 
 
@@ -81,5 +81,5 @@ def test_chinese_sentences_are_canonical(sentence: str) -> None:
     "sentence", ["左侧左侧胸腔积液。", "少量左侧胸腔积液。", "未见气胸、结节。", "左侧少量。"]
 )
 def test_broken_chinese_sentences_state_nothing(sentence: str) -> None:
-    """Another order, a repeat or a missing word is no canonical sentence."""
+    """A sentence with another order, a repeat or a missing word is not canonical."""
     assert statement(sentence) is None

@@ -1,4 +1,4 @@
-"""Texts as they are dictated, with what must be read from them."""
+"""Dictated texts with the findings that must be read from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def cases(file: Path) -> list[Expected]:
 
 @pytest.mark.parametrize("name", ["characters", "layouts", "sections", "statements"])
 def test_shared_cases_are_all_read_right(shared_data: Path, name: str) -> None:
-    """Every case of another author stands for a kind, and none is wrong."""
+    """Every case by another author represents a kind of text, and all are read correctly."""
     folder = shared_data.parent / "cases" / "text"
     if not folder.is_dir():
         pytest.skip("the shared cases are not here")
@@ -44,7 +44,7 @@ def test_shared_cases_are_all_read_right(shared_data: Path, name: str) -> None:
 def test_dictations_are_read_and_none_is_turned_round(
     repository: Path, name: str, count: int, share: float
 ) -> None:
-    """The blind sets and the kinds that were corrected: no finding is turned round."""
+    """In the blind sets and the corrected kinds no finding has its presence reversed."""
     listed = cases(repository / "tests" / "data" / name)
     read = [(case, extract_findings(case.text)) for case in listed]
     wrong = [case.text for case, found in read if unmet(case.items, found)]
@@ -70,5 +70,5 @@ def test_dictations_are_read_and_none_is_turned_round(
     ],
 )
 def test_packs_read_their_language(text: str, expected: str) -> None:
-    """German and Spanish are data alone; Chinese has neither spaces nor capitals."""
+    """German and Spanish need only data; Chinese has neither spaces nor capitals."""
     assert unmet(expected.split(), extract_findings(text)) == []

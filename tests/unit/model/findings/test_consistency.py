@@ -1,4 +1,4 @@
-"""Contradictions inside one draft."""
+"""Contradictions within one draft."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def kinds(text: str) -> list[str]:
 def test_contradictions_are_found_where_two_statements_cannot_both_hold(
     text: str, expected: list[str]
 ) -> None:
-    """Present against absent, side against side, grade against grade, and a denied abnormality."""
+    """Presence, side and grade that contradict each other, and a denied abnormality."""
     assert expected == kinds(text)
 
 
 def test_contradiction_says_so_in_words() -> None:
-    """The text is for a radiologist: it names the finding and both claims."""
+    """The text is for a radiologist: it names the finding and both statements."""
     (found,) = contradictions(extract_findings("No pneumothorax. Small left pneumothorax."))
     assert found.text == "The draft says both that pneumothorax is present and that it is absent."

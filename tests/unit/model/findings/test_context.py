@@ -1,4 +1,4 @@
-"""The context engine alone: what a sentence says of a concept that is named in its own words."""
+"""The context engine alone: what a sentence states about a concept that it names literally."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from model.findings.types import Presence
     ],
 )
 def test_presence_of_follows_scope(sentence: str, concept: str, expected: Presence) -> None:
-    """A cue governs to the end of its scope and no further."""
+    """A cue applies to the end of its scope and no further."""
     assert expected == presence_of(sentence, concept)
 
 
 def test_presence_of_prefers_the_concept_in_capitals() -> None:
-    """Annotated corpora mark the occurrence that is meant with capitals."""
+    """Annotated corpora mark the intended occurrence with capitals."""
     assert presence_of("Pain yesterday, no PAIN today.", "pain") is Presence.ABSENT
 
 
@@ -45,5 +45,5 @@ def test_presence_of_prefers_the_concept_in_capitals() -> None:
     ],
 )
 def test_words_that_hold_their_opposite_deny(text: str, concept: str) -> None:
-    """ "inconsistent with" is no "consistent with"; a heart that is not large is no large heart."""
+    """The phrase "inconsistent with" is not "consistent with"; a heart that is not large is not enlarged."""
     assert {(f.concept, f.presence) for f in extract_findings(text)} >= {(concept, Presence.ABSENT)}

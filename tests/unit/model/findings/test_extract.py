@@ -11,7 +11,7 @@ MARKS = {Presence.PRESENT: "+", Presence.ABSENT: "-", Presence.INDETERMINATE: "?
 
 
 def short(finding: Finding) -> str:
-    """`+concept side place severity change`, what is not stated left out."""
+    """`+concept side place severity change`, without what is not stated."""
     said = (finding.laterality, finding.location, finding.severity, finding.change)
     return " ".join([MARKS[finding.presence] + finding.concept, *(str(value) for value in said if value)])
 
@@ -61,7 +61,7 @@ def read(text: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_extract_findings_reads_a_sentence(text: str, expected: list[str]) -> None:
-    """Scope, hedging, side, place, severity and change of one sentence come out as it says."""
+    """Scope, hedging, side, place, severity and change of one sentence are read correctly."""
     assert expected == read(text)
 
 
@@ -84,13 +84,13 @@ def test_extract_findings_makes_none_from_history_questions_or_silence(text: str
 
 
 def test_extract_findings_skips_history_but_reads_what_follows_it() -> None:
-    """A report that goes on after its indication without a heading is read from the blank line."""
+    """A report that continues after its indication without a heading is read from the blank line."""
     text = "INDICATION: Pneumonia?\n\nThe heart is enlarged.\n\nIMPRESSION: Small left effusion."
     assert read(text) == ["+cardiomegaly", "+pleural_effusion left mild"]
 
 
 def test_extract_findings_merges_findings_and_impression() -> None:
-    """One concept that is said twice is one finding with the most specific attributes."""
+    """A concept stated twice is one finding with the most specific attributes."""
     text = "FINDINGS: Pleural effusion. IMPRESSION: Small left pleural effusion."
     (finding,) = extract_findings(text)
     assert short(finding) == "+pleural_effusion left mild"
@@ -98,7 +98,7 @@ def test_extract_findings_merges_findings_and_impression() -> None:
 
 
 def test_extract_findings_joins_wrapped_lines() -> None:
-    """A line break inside a sentence ends no scope."""
+    """A line break within a sentence does not end a scope."""
     assert read("No focal consolidation,\npleural effusion or\npneumothorax.") == [
         "-consolidation",
         "-pleural_effusion",
@@ -107,12 +107,12 @@ def test_extract_findings_joins_wrapped_lines() -> None:
 
 
 def test_extract_findings_keeps_plain_statement_over_hint() -> None:
-    """A blunted angle hints at an effusion; a plain denial of effusion outweighs it."""
+    """A blunted angle suggests an effusion; a plain denial of an effusion outweighs it."""
     assert read("Blunting of the left costophrenic angle. No effusion.") == ["-pleural_effusion"]
 
 
 def test_chexpert_classes_take_the_strongest_presence() -> None:
-    """A class is present if any of its concepts is, and one that is not mentioned is left out."""
+    """A class is present if any of its concepts is; a class that is not mentioned is left out."""
     classes = chexpert_classes(extract_findings("Possible nodule. Left upper lobe mass. No effusion."))
     assert classes == {"Pleural Effusion": Presence.ABSENT, "Lung Lesion": Presence.PRESENT}
 
@@ -128,5 +128,5 @@ def test_chexpert_classes_take_the_strongest_presence() -> None:
     ],
 )
 def test_chexpert_no_finding_needs_a_survey_without_positives(text: str, expected: bool) -> None:
-    """Silence and a single negative are not a normal chest; any finding but a device rules it out."""
+    """Silence or a single negative is not a normal chest; any finding except a device rules it out."""
     assert expected == ("No Finding" in chexpert_classes(extract_findings(text)))

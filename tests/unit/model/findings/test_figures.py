@@ -1,4 +1,4 @@
-"""The figures that are promised: accuracy on annotated text, and speed."""
+"""The promised figures: accuracy on annotated text, and speed."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def test_own_sentences_are_read_at_macro_f1_095(annotated: Path, vocabulary: Voc
 
 
 def test_negex_sentences_are_judged_at_accuracy_095(shared_data: Path, vocabulary: Vocabulary) -> None:
-    """Negated against affirmed on 2,376 annotated sentences, the concept given."""
+    """Negated or affirmed, for the given concept in each of 2,376 annotated sentences."""
     result = evaluated(shared_data / "09_reports" / "negex_rsAnnotations.txt", vocabulary)
     assert (result.examples, result.accuracy >= 0.95) == (2376, True)
 
 
 def test_chexpert_samples_are_labelled_alike(shared_data: Path, vocabulary: Vocabulary) -> None:
-    """No label of the samples is missed; "lungs are clear" is our one negative more."""
+    """No label of the samples is missed; "lungs are clear" gives our only additional negative."""
     result = evaluated(shared_data / "09_reports" / "chexpert_labeled_reports.csv", vocabulary)
     extra = [(row.concept, row.presence) for row in result.rows if row.false_positives]
     assert (result.micro.false_negatives, extra) == (0, [("Lung Opacity", "absent")])
 
 
 def test_dictated_phantoms_are_read_as_they_were_drawn() -> None:
-    """Dictation varies freely; the present findings that are read are those of the truth."""
+    """Dictation varies freely; the present findings that are read match the truth, with few exceptions."""
     wrong = []
     for seed in range(60):
         spec = draw_spec(seed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
@@ -37,6 +39,8 @@ def test_slots_fill_the_allowed_fraction(make_config: Make) -> None:
         affordable_slots(config, torch.float32, free=one, most=3, **rule)
 
 
-def test_free_memory_of_this_machine_is_known() -> None:
+def test_free_memory_of_this_machine_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the CPU it is the memory that the system reports as available."""
     assert free_memory(torch.device("cpu")) > 2**20
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=12_345, free=1))
+    assert free_memory(torch.device("cpu")) == 12_345

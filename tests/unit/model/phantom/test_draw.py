@@ -26,7 +26,7 @@ def test_draw_spec_gives_the_same_study_for_the_same_seed() -> None:
 
 
 def test_truth_says_of_every_concept_whether_it_is_present(specs: list[PhantomSpec]) -> None:
-    """Each phantom concept occurs exactly once in the truth; a normal study is also stated to be normal."""
+    """Each phantom concept occurs exactly once in the truth, and is present exactly where it was drawn."""
     for spec in specs:
         concepts = Counter(finding.concept for finding in spec.truth if finding.concept != "no_finding")
         assert concepts == Counter(PHANTOM_CONCEPTS)

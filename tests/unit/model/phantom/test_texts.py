@@ -27,9 +27,11 @@ _MARKS = {
     "bones": "rib",
 }
 
+SIDELESS = {"endotracheal_tube", "widened_mediastinum", "pulmonary_edema", "cardiomegaly"}
+
 
 def test_every_finding_is_dictated_in_many_ways() -> None:
-    """Each finding has at least five wordings, each with its side."""
+    """Each finding has at least five wordings, each with its side if it has one."""
     for concept in PHANTOM_CONCEPTS:
         if concept == "malpositioned_device":  # dictated with its tube
             continue
@@ -37,6 +39,8 @@ def test_every_finding_is_dictated_in_many_ways() -> None:
         finding = present(concept, Laterality.LEFT, "mid_zone" if focal else None, Severity.MODERATE)
         wordings = {dictated_sentence(finding, np.random.default_rng(n)) for n in range(200)}
         assert len(wordings) >= 5, concept
+        sided = {re.search(r"\b(left|L)\b", one, re.IGNORECASE) is not None for one in wordings}
+        assert sided == {concept not in SIDELESS}, concept
 
 
 def test_dictated_reports_of_one_study_hardly_repeat() -> None:
@@ -95,13 +99,18 @@ def test_normalised_reports_stay_small() -> None:
 
 
 def test_normalised_report_states_each_finding_in_the_canonical_sentence() -> None:
-    """Each present finding's sentence is in the report; that of a malpositioned tube is merged."""
+    """Each present finding's sentence is in the report; a malpositioned tube has one in each section."""
+    misplaced = 0
     for seed in range(200):
         spec = draw_spec(seed)
         text = normalised_report(spec.truth).text
         for finding in spec.findings:
             if finding.location != "right_main_bronchus":
                 assert sentence_for(finding) in text
+        if any(finding.location == "right_main_bronchus" for finding in spec.findings):
+            misplaced += 1
+            assert text.lower().count("tube") == 2, text
+    assert misplaced > 0
 
 
 def test_training_example_holds_images_texts_and_truth() -> None:

@@ -94,13 +94,14 @@ def test_findings_in_the_midline_show_there() -> None:
 
 @pytest.mark.parametrize("side", [LEFT, RIGHT])
 def test_central_line_enters_at_its_side(side: Laterality) -> None:
-    """In the neck the catheter is on its own side; in the vena cava it is always right of the midline."""
+    """In the neck the catheter is on its own side; in the vena cava it is right of the midline."""
     difference = seen(change(present("central_line", side)))
     neck = difference[:12]
     own, other = (neck[:, 84:], neck[:, :84]) if side is LEFT else (neck[:, :84], neck[:, 84:])
     assert int(own.sum()) > 8
     assert int(other.sum()) == 0
     assert int(difference[50:60, :84].sum()) > 3
+    assert int(difference[50:60, 84:].sum()) == 0
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -199,6 +200,10 @@ def test_a_verdict_is_not_that_of_a_changed_file(tmp_path: Path) -> None:
     assert kept_verdict(file) == FileCheck(lines=5, bad=())
 
     (tmp_path / "reports.jsonl.checked").write_text('{"file": [')
+    assert kept_verdict(file) is None
+    JsonLinesExamples.open(JsonLinesData(file=file))
+    assert kept_verdict(file) == FileCheck(lines=5, bad=())
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     assert kept_verdict(file) is None
     JsonLinesExamples.open(JsonLinesData(file=file))
     file.write_text(file.read_text() + "{\n")

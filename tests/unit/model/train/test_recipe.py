@@ -97,7 +97,7 @@ def test_another_block_size_starts_from_a_finished_base(
 
 
 def test_every_commit_of_a_run_is_remembered_once(tmp_path: Path) -> None:
-    """The card of a run that was resumed with other code says so."""
+    """A run that is resumed with other code lists each commit in its order, for the card."""
     recipe = _recipe(tmp_path)
 
     noted = [recipe.note_commit(commit) for commit in ("a1", "a1", "b2")]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import resource
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -23,14 +25,23 @@ from model.train.run_folder import (
     RunSettingsError,
     RunStorageError,
     check_settings,
-    held,
     keep_settings,
     storage_errors,
 )
 from model.train.stages import Materials, RadStage
 from tests.support.published_base import write_base
+from tests.support.warm_python import WarmPopen
 
 STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 0, "validation_examples": 1, "freeze_vision": True}
+
+HOLD = """
+import sys
+from pathlib import Path
+from model.train.run_folder import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def _ignore(_: Mapping[str, float | int | str]) -> None:
@@ -131,8 +142,11 @@ def test_two_runs_do_not_write_one_folder(content: dict[str, object]) -> None:
     """The second run ends at once without changing the folder; a killed run leaves no lock held."""
     folder = Path(str(content["run"])) / "ar"
 
-    with held(folder), pytest.raises(RunInUseError, match="another run is writing"):
-        _recipe(content).run("ar")
+    with WarmPopen([sys.executable, "-c", HOLD, str(folder)], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout.readline() == b"held\n"  # type: ignore[union-attr]
+        with pytest.raises(RunInUseError, match="another run is writing"):
+            _recipe(content).run("ar")
+        other.kill()
 
     assert sorted(path.name for path in folder.iterdir()) == ["lock"]
     assert (_recipe(content).run("ar") / "done").exists()

@@ -114,7 +114,10 @@ def test_adapters_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> Non
 
 @pytest.mark.timeout(600)
 def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
-    """bfloat16 weights, activation checkpointing and adapters: losses near float32's, bfloat16 on disk."""
+    """bfloat16 weights, activation checkpointing and adapters: float32's losses nearly, bfloat16 on disk.
+
+    Adapters train other weights, so that only their first loss is that of the full run.
+    """
     data = _data(tmp_path)
     section = {**STEP, "steps": 2, "freeze_vision": True, "micro_batch": 2}
     common = {"ar": {**STEP, "steps": 1}, "rollout": None, "dcd": None, "t3d": None}

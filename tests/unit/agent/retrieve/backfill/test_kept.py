@@ -175,7 +175,7 @@ def test_delivered_old_study_that_is_sent_again_is_not_drafted_twice(
 
 
 def test_old_study_waits_for_no_quiet_time_of_its_sender(house: House, film: Film) -> None:
-    """A changed lane keeps the time at which the study is complete."""
+    """A changed lane does not put the study off beyond the next minutes."""
     job_id = receive(house, film(1))
     before = house.job(job_id).due_at
     receive(house, film(1), lane=None)

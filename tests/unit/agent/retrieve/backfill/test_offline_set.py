@@ -80,7 +80,7 @@ def test_set_has_one_writer(tmp_path: Path) -> None:
 def test_set_says_what_to_do_when_it_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is one clear error, and a repeated command continues."""
+    """A full disk is one clear error."""
 
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")

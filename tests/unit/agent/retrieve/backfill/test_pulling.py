@@ -159,7 +159,7 @@ def test_study_without_a_candidate_is_not_retrieved(database: Database, series: 
 def test_study_that_was_sent_to_us_is_not_retrieved_and_a_dead_job_is_named(
     database: Database, job: str, code: str | None
 ) -> None:
-    """A study whose draft has failed for good is left to a person, and `backfill status` counts it."""
+    """A study whose draft has failed for good is left to a person."""
     now = found(database, 1)
     with database.transaction() as session:
         add_job(session, add_study(session, "1.2.0", at=now), job, at=now)

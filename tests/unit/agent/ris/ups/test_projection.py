@@ -128,9 +128,10 @@ def test_lost_lease_cancels_the_claim_and_schedules_again(house: House) -> None:
 
 @pytest.mark.parametrize("state", sorted(JobState))
 def test_every_state_of_a_job_has_a_workitem(house: House, state: str) -> None:
-    """A second tick changes nothing."""
+    """There is at least one, and a second tick changes nothing."""
     house.go(state)
     before = [(one.state, one.content) for one in house.items()]
+    assert before
     assert house.projection.tick() == 0
     assert [(one.state, one.content) for one in house.items()] == before
 

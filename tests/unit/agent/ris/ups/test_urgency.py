@@ -56,7 +56,7 @@ def test_priority_over_ups_reorders_the_queue(database: Database) -> None:
 
 
 def test_escalation_inside_the_agent_shows_in_the_workitem(database: Database) -> None:
-    """After STAT by an order or by hand (0074,1200) becomes HIGH, and the search lists it first."""
+    """After a job's priority has become STAT, (0074,1200) becomes HIGH, and the search lists it first."""
     uids = waiting(database, 2)
     with database.transaction() as session:
         session.scalars(select(Job).order_by(Job.id.desc())).first().priority = 0  # type: ignore[union-attr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,10 +199,18 @@ def test_padchest_is_spanish_and_sixteen_bits(tmp_path: Path) -> None:
     assert (study.views, study.language, study.findings) == (("frontal", "lateral"), "es", "sin derrame .")
 
 
-@pytest.mark.parametrize("read", [read_mimic, read_openi, read_chexpert_plus, read_padchest])
-def test_another_folder_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
-    """The message names what should be there."""
-    with pytest.raises(SourceError, match="holds no"):
+@pytest.mark.parametrize(
+    ("read", "missing"),
+    [
+        (read_mimic, "mimic-cxr-2*-split.csv*"),
+        (read_openi, "folder ecgen-radiology"),
+        (read_chexpert_plus, "df_chexpert_plus*.csv*"),
+        (read_padchest, "PADCHEST_*.csv*"),
+    ],
+)
+def test_another_folder_is_refused(tmp_path: Path, read: Callable[[Path], object], missing: str) -> None:
+    """The message names the folder and what should be there."""
+    with pytest.raises(SourceError, match=re.escape(f"{tmp_path} holds no {missing}")):
         list(read(tmp_path))  # type: ignore[call-overload]
 
 
