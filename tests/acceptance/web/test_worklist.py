@@ -146,10 +146,10 @@ def test_rejection_reaches_the_pacs(served: Agent, orthanc: Orthanc) -> None:
     page.click("button.reject")
     page.wait_for_selector(".flag:has-text('rejected')")
     found = verified(orthanc, study, "UNVERIFIED", 4)
-    rejection = [str(one) for one in found if "PredecessorDocumentsSequence" in one]
+    rejection = [one.to_json() for one in found if "PredecessorDocumentsSequence" in one]
     assert (len(found), len(rejection)) == (4, 2)
-    assert all("The lateral film is another patient's" in one for one in rejection)
-    assert not any("'121071'" in one for one in rejection)
+    assert ["The lateral film is another patient's." in one for one in rejection] == [True, True]
+    assert not any('"121071"' in one for one in rejection)
 
 
 def test_stale_edit_is_refused_and_keeps_the_text(served: Agent) -> None:
