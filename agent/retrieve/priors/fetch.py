@@ -158,11 +158,12 @@ class PriorFetcher:
     def _search(self, task: SearchTask) -> None:
         """Run one search and write its outcome."""
         if self._searcher is None:  # the settings were changed since the study was queued
-            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason="no archive is configured"))
+            reason = "no archive is configured"
+            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason=reason, asked=False))
             return
         if not task.patient.patient_id or len(task.study_date) != 8 or not task.study_date.isdigit():
             reason = "the study has no patient ID or no study date to search by"
-            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason=reason))
+            self._end(task.job_id, SearchResult(code=NOT_ASKED, reason=reason, asked=False))
             return
         with self._lock:
             allowed = self._breaker.allows(time.monotonic())
@@ -202,7 +203,8 @@ class PriorFetcher:
         for job_id, owner, deadline in late:
             if owner is None or deadline + timedelta(seconds=GRACE_S) <= now:
                 self._end(
-                    job_id, SearchResult(code=LATE, reason="the earlier studies did not arrive in time")
+                    job_id,
+                    SearchResult(code=LATE, reason="the earlier studies did not arrive in time", asked=False),
                 )
 
     def _end(self, job_id: int, result: SearchResult) -> None:
@@ -239,8 +241,7 @@ class PriorFetcher:
 
     def _audit(self, session: Session, study_id: int, result: SearchResult, now: datetime) -> None:
         archive = self._settings.archive
-        unasked = not result.asked or (result.answers is None and result.code in (NOT_ASKED, LATE))
-        if archive is None or unasked:
+        if archive is None or not result.asked:
             return
         record(
             session,

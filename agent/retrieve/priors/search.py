@@ -87,7 +87,7 @@ class SearchResult:
     answers: studies that the archive listed; None if it did not answer.
     refused: how many of them may belong to another patient.
     outage: whether the archive itself failed.
-    asked: whether a query was sent, or tried.
+    asked: whether this is the result of a query, sent or tried: one without is not audited.
     """
 
     code: str
