@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import gc
 import logging
@@ -12,10 +13,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import structlog
+from sqlalchemy import Connection, Dialect, Engine, event, util
+from sqlalchemy.engine.default import DefaultDialect
 from typer import testing as typer_testing
 
 # Before anything imports torch or numpy. The tests' networks are tiny: a second thread makes nothing faster,
@@ -62,6 +65,20 @@ gc.set_threshold(100_000, 20, 100)
 typer_testing._get_command = functools.cache(typer_testing._get_command)
 # A server checks every half second whether it should stop, and hundreds of tests stop one or more.
 socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
+# Engines compile each statement once for all tests, not once for each test's database. The key of a compiled
+# statement contains the dialect, which is the same for all engines of a kind.
+_compiled: collections.defaultdict[type[Dialect], util.LRUCache[Any, Any]] = collections.defaultdict(
+    lambda: util.LRUCache(2000)
+)
+DefaultDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore[method-assign,assignment]
+DefaultDialect.__hash__ = lambda self: hash(type(self))  # type: ignore[method-assign]
+
+
+@event.listens_for(Engine, "engine_connect")
+def _share_compiled(connection: Connection) -> None:
+    connection.engine._compiled_cache = _compiled[type(connection.dialect)]
+
+
 _untracked_before = pytest.StashKey[set[str]]()
 
 
