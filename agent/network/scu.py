@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AssociationSocket
 
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
@@ -33,6 +34,8 @@ use_monotonic_timers()
 MAXIMUM_PDU = 131072
 # Our documents are Explicit VR Little Endian; every archive must accept Implicit (PS3.5 10.1).
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+# Results of an A-ASSOCIATE response that reject: permanent and transient (PS3.8, 7.1.1.7).
+_REJECTED = (1, 2)
 # Reject reasons of PS3.8 table 9-21 that an administrator can do something about: (source, reason).
 _REJECTIONS = {
     (1, 3): "it does not know our AE title (`calling_ae_title`)",
@@ -253,7 +256,9 @@ def _tls(peer: Peer) -> ClientContext | None:
 def _failure(association: Association, secure: ClientContext | None) -> DeliveryFailed | DeliveryRefused:
     """Return why there is no association."""
     answer = association.acceptor.primitive
-    if association.is_rejected:
+    if answer is None:
+        answer = _unread_rejection(association)
+    if answer is not None and answer.result in _REJECTED:
         key = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
         why = _REJECTIONS.get(key, f"source and reason {key}")
         return ConnectionLost(f"the destination rejects the association: {why}")
@@ -262,6 +267,19 @@ def _failure(association: Association, secure: ClientContext | None) -> Delivery
     if secure is not None and secure.failure is not None:
         return ConnectionLost(f"the TLS handshake with the destination failed: {_handshake(secure.failure)}")
     return ConnectionLost("the destination cannot be reached: no connection, or no answer in time")
+
+
+def _unread_rejection(association: Association) -> A_ASSOCIATE | None:
+    """Return the rejection that pynetdicom has received but not read, if there is one.
+
+    A rejection also closes the connection. When that happens before the requesting thread goes on, which it
+    may on a busy machine, pynetdicom believes that there was never a connection.
+    """
+    try:
+        first: object = association.dul.to_user_queue.get_nowait()
+    except queue.Empty:
+        return None
+    return first if isinstance(first, A_ASSOCIATE) and first.result in _REJECTED else None
 
 
 def _handshake(error: ssl.SSLError) -> str:
