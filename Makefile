@@ -7,8 +7,8 @@ SYSTEM := $(VENV)/.system-packages
 CONFIG ?= config.yaml
 ARGS ?=
 # Test processes, about two for each core, because many tests wait for programs that they start: on 2 cores
-# the suite takes 7 min 40 s. A file's tests stay in one process, and the folders with the longest files come
-# first (tests/conftest.py). 0: none beside pytest itself, e.g. for a debugger.
+# the suite takes about 8 minutes. A file's tests stay in one process, and the folders with the longest files
+# come first (tests/conftest.py). 0: none beside pytest itself, e.g. for a debugger.
 WORKERS ?= 4
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -256,10 +256,9 @@ def _tls(peer: Peer) -> ClientContext | None:
 def _failure(association: Association, secure: ClientContext | None) -> DeliveryFailed | DeliveryRefused:
     """Return why there is no association."""
     answer = association.acceptor.primitive
-    if answer is None:
-        answer = _unread_rejection(association)
-    if answer is not None and answer.result in _REJECTED:
-        key = (getattr(answer, "result_source", 0), getattr(answer, "diagnostic", 0))
+    rejection = answer if association.is_rejected else _unread_rejection(association)
+    if rejection is not None:
+        key = (getattr(rejection, "result_source", 0), getattr(rejection, "diagnostic", 0))
         why = _REJECTIONS.get(key, f"source and reason {key}")
         return ConnectionLost(f"the destination rejects the association: {why}")
     if answer is not None and answer.result == 0x00:
