@@ -8,15 +8,16 @@ import gc
 import logging
 import os
 import shutil
-import socketserver
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any, NoReturn
 
 import pytest
 import structlog
+from pynetdicom.transport import AssociationServer
 from sqlalchemy import Connection, Dialect, Engine, event, util
 from sqlalchemy.engine.default import DefaultDialect
 from typer import testing as typer_testing
@@ -32,7 +33,9 @@ from tests.support import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _IN_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 8 * 2**30
-LONGEST_FIRST = ("acceptance", "unit/model/train", "unit/benchmarks", "integration")
+LONGEST_FIRST = ("acceptance", "unit/model/train", "unit/benchmarks", "integration/backfill")
+# The part of the run, after the longest, in which tests that wait for programs start.
+WAITING_UNTIL = 0.8
 # Caches that pytest and the tools called by tests may leave at the checkout's root; git ignores them.
 _CACHES = {
     "__pycache__",
@@ -64,7 +67,9 @@ gc.set_threshold(100_000, 20, 100)
 # Typer rebuilds the command tree for each call, which takes longer than most commands do.
 typer_testing._get_command = functools.cache(typer_testing._get_command)
 # A server checks every half second whether it should stop, and hundreds of tests stop one or more.
-socketserver.BaseServer.serve_forever.__defaults__ = (0.02,)
+BaseServer.serve_forever.__defaults__ = (0.02,)
+# With each sixtieth of these checks pynetdicom's server runs a full garbage collection; ours never does.
+AssociationServer.service_actions = BaseServer.service_actions  # type: ignore[method-assign]
 # Engines compile each statement once for all tests, not once for each test's database. The key of a compiled
 # statement contains the dialect, which is the same for all engines of a kind.
 _compiled: collections.defaultdict[type[Dialect], util.LRUCache[Any, Any]] = collections.defaultdict(
@@ -111,13 +116,23 @@ def untracked_files(folder: Path) -> set[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the folders with the longest files first, so that no process waits for another at the end."""
-    items.sort(key=lambda item: _turn(item.nodeid))
+    """Start the folders with the longest files first, so that no process waits for another at the end.
+
+    Of the other files those that wait for programs are spread over most of the run: beside them the
+    processors are free for those that compute.
+    """
+    files = dict.fromkeys(item.nodeid.partition("::")[0] for item in items)
+    waiting = [file for file in files if file.startswith("tests/integration/")]
+    computing = [file for file in files if not file.startswith("tests/integration/")]
+    share = {file: number / len(group) for group in (waiting, computing) for number, file in enumerate(group)}
+    for file in waiting:
+        share[file] *= WAITING_UNTIL
+    items.sort(key=lambda item: _turn(item.nodeid, share))
 
 
-def _turn(test: str) -> int:
+def _turn(test: str, share: dict[str, float]) -> tuple[int, float]:
     turns = [turn for turn, folder in enumerate(LONGEST_FIRST) if test.startswith(f"tests/{folder}/")]
-    return turns[0] if turns else len(LONGEST_FIRST)
+    return (turns or [len(LONGEST_FIRST)])[0], share[test.partition("::")[0]]
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

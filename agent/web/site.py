@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -94,8 +95,12 @@ class Site:
     openid: OpenId | None
 
 
+@functools.cache
 def make_templates() -> Environment:
-    """Return the templates; every value is escaped, and an undefined name is an error."""
+    """Return the templates, the same for all applications of a process, which compile each of them once.
+
+    Every value is escaped, and an undefined name is an error.
+    """
     environment = Environment(
         loader=PackageLoader("agent.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

@@ -139,8 +139,9 @@ def test_reports_that_come_back_are_dropped(agent: Agent) -> None:
     assert (before.state, after) == ("DELIVERED", before)
 
 
-def test_sighup_reloads_only_a_right_configuration(agent: Agent) -> None:
+def test_sighup_reloads_only_a_right_configuration(make_agent: Callable[..., Agent]) -> None:
     """An invalid file changes nothing; a valid one restarts each process, and work continues."""
+    agent = make_agent()
     right = agent.config.read_text(encoding="utf-8")
     # A process that is not ready yet would be counted as restarted.
     wait_for(lambda: agent.log.count('"event": "ready"') >= 3)

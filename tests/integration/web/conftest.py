@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from agent.database.session import Database
 from agent.foundation.settings.tree import DestinationSettings, Settings
 from agent.objects.store import InstanceStore
-from agent.web import accounts
 from agent.web.app import create_app
+from tests.support.passwords import quick_passwords
 from tests.support.worklist import FINDINGS, IMPRESSION, receive_film, write_draft
 
 PASSWORD = "correct horse battery"
@@ -22,11 +21,10 @@ Receive = Callable[..., int]
 
 
 @pytest.fixture(autouse=True)
-def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Use cheap password hashes; tests/unit/agent/web/test_accounts.py tests the product's own."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr(accounts, "_hasher", cheap)
-    monkeypatch.setattr(accounts, "_NOBODY", cheap.hash("nobody has this name"))
+def cheap_hashes() -> Iterator[None]:
+    """Sign-ins take no noticeable time."""
+    with quick_passwords():
+        yield
 
 
 @pytest.fixture
