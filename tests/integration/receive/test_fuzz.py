@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy import select
 
@@ -31,6 +30,7 @@ from tests.integration.receive.peer import (
     status_of,
     store_command,
 )
+from tests.support.memory import allocated
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Listener]
@@ -98,7 +98,7 @@ def test_every_sample_is_answered_and_accounted_for(
     memory = []
     for number, (syntax, dataset) in enumerate(objects):
         statuses[store(connection, syntax, dataset, number)] += 1
-        memory.append(psutil.Process().memory_info().rss)
+        memory.append(allocated())
     assert set(statuses) == {0x0000, 0xA900, 0xC000}
     assert statuses[0x0000] == listener.instances() + listener.count("duplicate")
     assert statuses[0xA900] == listener.count("object-mismatch")

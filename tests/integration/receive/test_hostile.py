@@ -28,6 +28,7 @@ from tests.integration.receive.peer import (
     store_command,
 )
 from tests.support.films import bare_film, dataset_bytes
+from tests.support.memory import allocated
 
 pytestmark = pytest.mark.integration
 Start = Callable[..., Listener]
@@ -134,8 +135,7 @@ def test_idle_association_is_cut(start: Start) -> None:
 def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
     """A PDU that declares 4 GiB is cut at its header, before and after the association is accepted."""
     listener = start()
-    process = psutil.Process()
-    before = process.memory_info().rss
+    before = allocated()
     for connection in (listener.connect(), established(listener)):
         connection.sendall(struct.pack(">BxI", kind, 0xFFFFFFFF))
         try:
@@ -144,7 +144,7 @@ def test_declared_gigabytes_are_not_read(start: Start, kind: int) -> None:
         except OSError:
             pass
         assert is_cut(connection)
-    assert process.memory_info().rss - before < 30_000_000
+    assert allocated() - before < 30_000_000
     assert echo_works(listener)
 
 
@@ -154,7 +154,7 @@ def test_object_that_ends_midway_is_freed_at_once(start: Start, ending: str) -> 
     listener = start(maximum_object_mb=24 if ending == "too-large" else 64)
     gc.collect()
     gc.disable()
-    before = psutil.Process().memory_info().rss
+    before = allocated()
     try:
         for _ in range(5):
             connection = established(listener)
@@ -167,7 +167,7 @@ def test_object_that_ends_midway_is_freed_at_once(start: Start, ending: str) -> 
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
             listener.until(lambda: nothing_is_left(listener))
-        assert psutil.Process().memory_info().rss - before < 60_000_000
+        assert allocated() - before < 60_000_000
     finally:
         gc.enable()
 
