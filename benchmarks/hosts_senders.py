@@ -12,6 +12,9 @@ from pydicom import Dataset
 from pynetdicom import AE, _config
 
 from agent.commands.demo.phantom_study import demo_uid, phantom_study
+from agent.network.answers import leave_answers
+
+leave_answers()
 
 # Associations open at the same time: a modality keeps none while it has nothing to send.
 _LINES = threading.BoundedSemaphore(12)

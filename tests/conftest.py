@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from agent.commands.demo.orthanc import Orthanc, free_ports, running_orthanc
 from agent.database import migrate
 from agent.database.session import Database, open_engine
+from agent.network.answers import leave_answers
 from tests.support import warm_python
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -70,6 +71,8 @@ typer_testing._get_command = functools.cache(typer_testing._get_command)
 BaseServer.serve_forever.__defaults__ = (0.02,)
 # With each sixtieth of these checks pynetdicom's server runs a full garbage collection; ours never does.
 AssociationServer.service_actions = BaseServer.service_actions  # type: ignore[method-assign]
+# Tests and their peers use pynetdicom as the service does.
+leave_answers()
 # Engines compile each statement once for all tests, not once for each test's database. The key of a compiled
 # statement contains the dialect, which is the same for all engines of a kind.
 _compiled: collections.defaultdict[type[Dialect], util.LRUCache[Any, Any]] = collections.defaultdict(

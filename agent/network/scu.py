@@ -24,11 +24,13 @@ from pynetdicom.transport import AssociationSocket
 from agent.foundation.errors import DeliveryFailed, DeliveryRefused, SettingsError
 from agent.foundation.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from agent.foundation.settings.tree import ClientTlsSettings
+from agent.network.answers import leave_answers
 from agent.network.association_guard import AssociationGuard
 from agent.network.timers import use_monotonic_timers
 from agent.network.tls import ClientContext, client_context
 
 use_monotonic_timers()
+leave_answers()
 
 # Larger PDUs mean fewer cycles of the state machine.
 MAXIMUM_PDU = 131072
@@ -204,18 +206,16 @@ def _open(
     except (OSError, RuntimeError, ValueError) as error:
         raise ConnectionLost("the destination's host name cannot be resolved") from error
     if association.is_established:
-        _keep_answers(association)
+        _wait_while_open(association)
         return association
     raise _failure(association, secure)
 
 
-def _keep_answers(association: Association) -> None:
-    """Keep the association's own thread from taking an answer, and wait for an answer only while one can
-    arrive.
+def _wait_while_open(association: Association) -> None:
+    """Wait for an answer only while one can arrive.
 
-    pynetdicom pauses that thread during our requests. Between two requests in quick succession the pause may
-    come too late on a busy machine, and the answer to the second would be discarded. Without this, a peer
-    that requests a release or breaks the protocol instead of answering would be waited for until the timeout.
+    Without this, a peer that requests a release or breaks the protocol instead of answering would be waited
+    for until the timeout.
     """
     provider, state = association.dimse, association.dul.state_machine
     take = provider.get_msg
@@ -234,14 +234,7 @@ def _keep_answers(association: Association) -> None:
                     return None, None
 
     def get_msg(block: bool = False) -> Any:
-        if block:  # only the association's thread does not wait
-            return wait()
-        waiting = provider.msg_queue
-        with waiting.mutex:
-            first = waiting.queue[0][1] if waiting.queue else None
-        if first is not None and not first.is_valid_request:
-            return None, None
-        return take(False)
+        return wait() if block else take(False)
 
     provider.get_msg = get_msg  # type: ignore[method-assign]
 

@@ -13,6 +13,10 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
+from agent.network.answers import leave_answers
+
+leave_answers()
+
 CALLING_AE_TITLE = "DEMO_MODALITY"
 NO_CONTEXT = "no accepted presentation context"
 # PS3.8 9.3.2.2: presentation context ids are odd and below 256.
