@@ -5,7 +5,8 @@ const ACTIVE_EVERY_MS = 60000, ANSWER_WITHIN_MS = 60000;
 const dialog = document.getElementById("sign-in-again");
 const channel = new BroadcastChannel("echo-session");
 const meta = (name) => document.querySelector(`meta[name=${name}]`);
-let waiting = null;
+// The number of sign-ins: a 401 to a request that was sent before the last one asks for no other.
+let waiting = null, signIns = 0;
 
 export const token = () => meta("form-token").content;
 
@@ -27,8 +28,9 @@ function take(session) {
 /* Make sure that there is a session and that the forms have its token; asks for sign-in if necessary. */
 export async function fresh(headers = {}) {
   for (;;) {
+    const before = signIns;
     const answer = await fetch("/session", { headers: { ...IN_PLACE, ...headers } });
-    if (answer.status === 401) { await signIn(); continue; }
+    if (answer.status === 401) { await signIn(before); continue; }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     if (!take(await answer.json())) await new Promise(() => {});
     return;
@@ -48,25 +50,28 @@ export async function post(address, fields) {
 /* Read something; null if the answer is an error other than an ended session. */
 export async function read(address, headers = {}, signal = null) {
   for (;;) {
+    const before = signIns;
     const late = AbortSignal.timeout(ANSWER_WITHIN_MS);
     const ends = signal ? AbortSignal.any([signal, late]) : late;
     const answer = await fetch(address, { headers: { ...IN_PLACE, ...headers }, signal: ends });
-    if (answer.status === 401) { await signIn(); continue; }
+    if (answer.status === 401) { await signIn(before); continue; }
     return answer.ok && !answer.redirected ? answer : null;
   }
 }
 
-export function signIn() {
+/* Ask for sign-in, unless there was one since the request was sent, when there had been `before` of them. */
+async function signIn(before) {
+  if (before !== signIns) return;
   waiting ??= new Promise((done) => {
     // While nobody is signed in, neither page nor title shows a patient.
     const title = document.title;
-    const finish = () => { document.title = title; dialog.close(); waiting = null; done(); };
+    const finish = () => { document.title = title; dialog.close(); waiting = null; signIns += 1; done(); };
     document.title = "Sign in · ECHO Agent";
     dialog.finish = finish;
     say("");
     dialog.showModal();
   });
-  return waiting;
+  await waiting;
 }
 
 function say(words) {

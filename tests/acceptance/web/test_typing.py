@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from sqlalchemy import delete, select
 
 from agent.database.tables import Verdict, WebSession
@@ -188,6 +188,33 @@ def test_findings_follow_the_text_after_sign_in_in_place(browser: Browser, site:
     page.fill("#text-impression", "There is a right rib fracture.")
     page.locator("#sign-in-again[open]").wait_for()
     sign_in(page, "ann", "#sign-in-again")
+    page.locator("tr.present:has-text('rib fracture')").wait_for()
+    close(one, *ENDED)
+
+
+def test_late_refusal_from_before_the_sign_in_asks_for_no_second_one(browser: Browser, site: Site) -> None:
+    """A refused request that is looked into before the sign-in, and told after it, is repeated at once."""
+    one, _ = opened(browser, site, "1.3.13")
+    page = one.page
+    kept: list[tuple[Route, APIResponse]] = []
+
+    def keep(route: Route) -> None:
+        as_sent = {**route.request.headers, "sec-fetch-mode": "cors"}
+        kept.append((route, route.fetch(headers=as_sent)))
+
+    release = hold(page, "**/findings")
+    end_sessions(site)
+    with page.expect_request("**/findings"):
+        page.fill("#text-impression", "There is a right rib fracture.")
+    page.locator("#sign-in-again[open]").wait_for()
+    page.route("**/session", keep, times=1)
+    release()
+    becomes(lambda: (page.title(), len(kept))[1], 1)
+    sign_in(page, "ann", "#sign-in-again")
+    page.locator("#sign-in-again:not([open])").wait_for(state="attached")
+    ((route, refusal),) = kept
+    assert refusal.status == 401
+    route.fulfill(response=refusal)
     page.locator("tr.present:has-text('rib fracture')").wait_for()
     close(one, *ENDED)
 
