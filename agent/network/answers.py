@@ -22,9 +22,7 @@ def leave_answers() -> None:
 def _get_msg(provider: DIMSEServiceProvider, block: bool = False) -> Any:
     # Only the association's thread does not wait.
     if not block and provider.assoc.is_requestor:
-        waiting = provider.msg_queue
-        with waiting.mutex:
-            first = waiting.queue[0][1] if waiting.queue else None
+        _, first = provider.peek_msg()
         if first is not None and not first.is_valid_request:
             return None, None
     return _take(provider, block)
