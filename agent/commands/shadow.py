@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,7 +52,9 @@ def import_reports(
 
     database = database_of(settings_of(config))
     taken, known, bad = 0, 0, []
-    for line in track(read_csv(file), "reading", disable=as_json, transient=True, console=console()):
+    with database.reading() as session:
+        latest = database_now(session) + timedelta(days=1)
+    for line in track(read_csv(file, latest), "reading", disable=as_json, transient=True, console=console()):
         if isinstance(line, BadLine):
             bad.append(line)
             continue
@@ -105,12 +107,14 @@ def agreement(
 
     from agent.shadow.accuracy import GROUPINGS, accuracy
     from agent.shadow.comparing import compared_studies
+    from agent.shadow.known import model_digest
 
     grouping = next((one for one in GROUPINGS if one == by), None)
     if grouping is None:
         raise typer.BadParameter(f"choose one of {', '.join(GROUPINGS)}", param_hint="--by")
     with database_of(settings_of(config)).reading() as session:
-        studies = compared_studies(session, since=_utc(since), until=_utc(until), model_digest=model)
+        digest = model_digest(session, model)
+        studies = compared_studies(session, since=_utc(since), until=_utc(until), model_digest=digest)
     groups = accuracy(studies, grouping)
     if as_json:
         print_json(groups)
@@ -133,7 +137,8 @@ def agreement(
             table.add_row(*_cells(one))
         console().print(table)
     if not groups:
-        print("nothing is compared yet: take signed reports with `echo-agent shadow import`")
+        chosen = " with this choice" if since or until or model else " yet"
+        print(f"nothing is compared{chosen}: take signed reports with `echo-agent shadow import`")
 
 
 def _cells(one: ConceptAccuracy) -> tuple[str, ...]:
@@ -163,8 +168,11 @@ def disagreements(
     as_json: JsonOption = False,
 ) -> None:
     """List the studies in which draft and signed report disagree."""
+    from agent.shadow.known import check_concept
     from agent.shadow.summary import disagreements as read
 
+    if concept:
+        check_concept(concept)
     database = database_of(settings_of(config))
     with database.reading() as session:
         found = read(session, concept=concept, limit=limit)
@@ -205,11 +213,13 @@ def drift(
     since: starts new baselines, after an intended change.
     """
     from agent.shadow.drift import DriftRule, drift_alarms
+    from agent.shadow.known import model_digest
     from agent.shadow.watching import observations
 
     settings = settings_of(config)
     with database_of(settings).reading() as session:
-        seen = observations(session, since=_utc(since), model_digest=model)
+        digest = model_digest(session, model)
+        seen = observations(session, since=_utc(since), model_digest=digest)
     rule = DriftRule(
         baseline=settings.drift.baseline,
         studies=settings.drift.studies,
@@ -238,13 +248,17 @@ def models(
     from rich.table import Table
 
     from agent.shadow.comparing import challenger_studies, compared_studies
+    from agent.shadow.known import model_digest
     from agent.shadow.two_models import paired_concepts
 
     with database_of(settings_of(config)).reading() as session:
+        digests = [model_digest(session, one) for one in (first, second)]
         both = [
             [*compared_studies(session, model_digest=one), *challenger_studies(session, one)]
-            for one in (first, second)
+            for one in digests
         ]
+    if digests[0] == digests[1]:
+        raise typer.BadParameter("both are the same model: name two", param_hint="SECOND")
     found = paired_concepts(both[0], both[1])
     if as_json:
         print_json(found)

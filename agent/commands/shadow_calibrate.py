@@ -56,18 +56,17 @@ def calibrate(
 
 
 def _digest(session: Session, beginning: str) -> str:
-    """Return the full model digest that begins like this, from the newest compared draft."""
+    """Return the digest of the model that is named, or of the newest compared draft."""
     from sqlalchemy import select
 
     from agent.database.tables import ShadowComparison
     from agent.foundation.errors import NotFound
+    from agent.shadow.known import model_digest
 
-    digest = session.scalar(
-        select(ShadowComparison.model_digest)
-        .where(ShadowComparison.model_digest.startswith(beginning, autoescape=True))
-        .order_by(ShadowComparison.id.desc())
-        .limit(1)
-    )
+    compared = select(ShadowComparison.model_digest).order_by(ShadowComparison.id.desc()).limit(1)
+    if beginning:
+        compared = compared.where(ShadowComparison.model_digest == model_digest(session, beginning))
+    digest = session.scalar(compared)
     if digest is None:
         raise NotFound("no draft of such a model is compared with a signed report")
     return str(digest)

@@ -48,9 +48,11 @@ class BadLine:
     reason: str
 
 
-def read_csv(path: Path) -> Iterator[SignedText | BadLine]:
+def read_csv(path: Path, latest: datetime | None = None) -> Iterator[SignedText | BadLine]:
     """Yield the reports in a file (UTF-8, with or without a byte order mark; separated by commas, semicolons
     or tabs), and the lines that are not reports.
+
+    latest: a later `signed_at` is a mistake; such a report would stand against every correction.
 
     Raises:
         UnusableFile: it cannot be read, its first line does not name the columns, or its quotation marks do
@@ -66,7 +68,8 @@ def read_csv(path: Path) -> Iterator[SignedText | BadLine]:
             for fields in lines:
                 number = lines.line_num
                 if fields:
-                    yield _line(names, fields, number)
+                    line = _line(names, fields, number)
+                    yield line if latest is None else _not_after(latest, line, number)
     except UnicodeDecodeError:
         raise UnusableFile(
             f"{path} is not UTF-8: save it as `CSV UTF-8` and import it again; what was taken is kept"
@@ -127,6 +130,12 @@ def _signed(row: dict[str, str], number: int) -> SignedText | BadLine:
         return BadLine(number=number, reason="`signed_at` is not an ISO 8601 time such as 2026-01-31T14:05")
     digest = hashlib.sha256("\x00".join([*values.values(), at.isoformat(), text]).encode()).hexdigest()
     return SignedText(source="csv", key=digest, text=text, signed_at=at, **values)
+
+
+def _not_after(latest: datetime, line: SignedText | BadLine, number: int) -> SignedText | BadLine:
+    if isinstance(line, SignedText) and line.signed_at > latest:
+        return BadLine(number=number, reason="`signed_at` lies in the future")
+    return line
 
 
 def _moment(stated: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""`echo-agent model` and `echo-agent shadow report|calibrate`: what they refuse, and what they write."""
+"""`echo-agent model` and `echo-agent shadow`: what they refuse, and what they write."""
 
 from __future__ import annotations
 
@@ -213,3 +213,38 @@ def test_calibration_without_signed_reports_is_refused(run: Run, database: Datab
     """Without signed reports there is no model to calibrate."""
     result = run("shadow", "calibrate")
     assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("agreement", "--model", "0000"),
+        ("drift", "--model", "0000"),
+        ("calibrate", "--model", "0000"),
+        ("models", "0000", "0000"),
+    ],
+)
+def test_unknown_model_is_an_error_and_not_an_empty_result(
+    run: Run, database: Database, words: tuple[str, ...]
+) -> None:
+    """A mistyped digest must not look like a model without disagreement; the known ones are named."""
+    compared(database, {"main": "abcd" * 16, "challenger": "abce" * 16}, 2, challenger_right=1)
+    result = run("shadow", *words)
+    assert (result.exit_code, "[not-found]" in result.stderr) == (2, True)
+    assert "abcdabcdabcdabcd, abceabceabceabce" in result.stderr
+
+
+def test_models_are_compared_only_if_each_is_named_clearly(run: Run, database: Database) -> None:
+    """A beginning that two digests share would mix their drafts; a model is not compared with itself."""
+    compared(database, {"main": "abcd" * 16, "challenger": "abce" * 16}, 4, challenger_right=1)
+    assert "more than one model's" in run("shadow", "models", "abc", "abce").stderr
+    assert "both are the same model" in run("shadow", "models", "ABCD", "abcda").stderr
+    (found,) = json.loads(run("shadow", "models", "abcd", "abce", "--json").stdout)
+    assert (found["both_right"], found["only_first"]) == (1, 3)
+
+
+def test_unknown_finding_is_an_error_and_not_an_empty_list(run: Run, database: Database) -> None:
+    """`no disagreement` for a mistyped finding would be read as a result."""
+    result = run("shadow", "disagreements", "--concept", "Pneumotorax")
+    assert (result.exit_code, "did you mean `pneumothorax`?" in result.stderr) == (2, True)
+    assert "no disagreement" in run("shadow", "disagreements", "--concept", "pneumothorax").stdout

@@ -119,3 +119,11 @@ def test_read_csv_refuses_a_column_that_is_there_twice(tmp_path: Path) -> None:
     """It would be unclear which of two texts is the report."""
     with pytest.raises(UnusableFile, match="`text` twice"):
         list(read_csv(written(tmp_path, "study_instance_uid,text,text\n1.2.3,Clear.,Mass.\n")))
+
+
+def test_read_csv_leaves_out_a_report_signed_in_the_future(tmp_path: Path) -> None:
+    """A mistyped year would make a report stand against all corrections; the line before it is taken."""
+    content = "study_instance_uid,text,signed_at\n1.2.3,Clear.,2026-11-03\n1.2.3,Mass.,2062-11-03\n"
+    good, bad = read_csv(written(tmp_path, content), datetime(2026, 11, 4, tzinfo=UTC))
+    assert isinstance(good, SignedText)
+    assert bad == BadLine(number=3, reason="`signed_at` lies in the future")
