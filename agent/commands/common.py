@@ -85,14 +85,19 @@ def _print_error(error: AgentError | ModelError | StructuredReportError, *, as_j
 
 
 def settings_of(config: Path | None) -> Settings:
-    """Load the settings that a command works with.
+    """Load the settings that a command works with; texts are read with the hospital's vocabulary.
+
+    The vocabulary's file is read where it is first needed: a mistake in it does not stop `status`.
 
     Raises:
         SettingsError: the file or the environment has problems; all are listed.
     """
     from agent.foundation.settings.load import load_settings
+    from model.findings.vocabulary import put_in_force_unread
 
-    return load_settings(config_file(config))
+    settings = load_settings(config_file(config))
+    put_in_force_unread(settings.findings.vocabulary)
+    return settings
 
 
 def config_file(config: Path | None) -> Path | None:

@@ -21,6 +21,7 @@ from agent.reports.publish import Record
 from agent.service.wiring import load_reporter
 from dicom_sr.document import encode
 from model.findings.types import Presence
+from model.findings.vocabulary import put_in_force
 
 if TYPE_CHECKING:
     from model.drafts.draft import DraftText
@@ -94,9 +95,11 @@ def run_of(settings: Settings, clock: Clock | None) -> DraftRun:
     """Load the network; `clock` gives the time in all documents.
 
     Raises:
-        ModelError: the checkpoint does not load.
-        SettingsError: the site's vocabulary cannot be used.
+        ModelError: the checkpoint does not load, or the vocabulary of findings cannot be used.
+        SettingsError: the vocabulary of routing cannot be used.
     """
+    # Also here: a worker of the offline backfill is a process of its own.
+    put_in_force(settings.findings.vocabulary)
     return DraftRun(
         settings=settings,
         router=router_of(settings),

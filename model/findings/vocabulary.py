@@ -125,7 +125,7 @@ class Vocabulary:
         return tuple(dict.fromkeys(c.chexpert for c in self.concepts.values() if c.chexpert))
 
 
-_in_force: list[Path | str] = []  # the argument of `put_in_force`; empty for only the shipped vocabulary
+_in_force: list[Path | str] = []  # the hospital's file; empty for only the shipped vocabulary
 
 
 def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
@@ -147,8 +147,13 @@ def put_in_force(extension: Path | str | None) -> Vocabulary:
         VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
     """
     vocabulary = _shipped() if extension is None else load_vocabulary(extension)
-    _in_force[:] = [] if extension is None else [extension]
+    put_in_force_unread(extension)
     return vocabulary
+
+
+def put_in_force_unread(extension: Path | str | None) -> None:
+    """Like `put_in_force`, but the file is read by the first `load_vocabulary`: a mistake is raised there."""
+    _in_force[:] = [] if extension is None else [extension]
 
 
 @lru_cache(maxsize=1)

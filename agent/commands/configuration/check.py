@@ -44,9 +44,7 @@ def _use_routing(settings: Settings, config: Path | None) -> None:
 
 
 def _use_vocabulary(file: Path | None, config: Path | None) -> None:
-    """Use a hospital's vocabulary for findings from here on, if it is valid."""
-    if file is None:
-        return
+    """Use a hospital's vocabulary for findings from here on, or only the shipped one; it must be valid."""
     from model.findings.errors import VocabularyError
     from model.findings.vocabulary import put_in_force
 

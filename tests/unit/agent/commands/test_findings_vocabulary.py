@@ -1,16 +1,26 @@
-"""The setting `findings.vocabulary`: checked by `config check`, and in force in the process that reads it."""
+"""The setting `findings.vocabulary`: checked by `config check`, and in force wherever texts are read."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.commands.configuration.check import check
+from agent.commands.draft_files import run_of
+from agent.database.session import Database
 from agent.foundation.errors import SettingsError
+from agent.foundation.settings.load import load_settings
+from agent.foundation.settings.tree import Settings
+from model.findings.errors import VocabularyError
 from model.findings.extract import extract_findings
 from model.findings.vocabulary import put_in_force
+from tests.unit.agent.commands.conftest import Run
+from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
+
+PLEURAL_AIR = "version: w\nconcepts: {pneumothorax: {synonyms: [pleural air]}}\n"
 
 
 @pytest.fixture(autouse=True)
@@ -21,17 +31,23 @@ def shipped_afterwards() -> Iterator[None]:
 
 
 def configured(folder: Path, vocabulary: str) -> Path:
-    """A configuration with a vocabulary file of this content."""
-    (folder / "ours.yaml").write_text(vocabulary)
+    """A configuration with nothing but a vocabulary file of this content."""
     config = folder / "config.yaml"
-    config.write_text(f"findings: {{vocabulary: {folder / 'ours.yaml'}}}\n")
+    use(config, folder, vocabulary)
     return config
+
+
+def use(config: Path, folder: Path, vocabulary: str) -> None:
+    """Name a vocabulary file of this content in a configuration."""
+    (folder / "ours.yaml").write_text(vocabulary)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"findings: {{vocabulary: {folder / 'ours.yaml'}}}\n")
 
 
 def test_checked_vocabulary_is_in_force(tmp_path: Path) -> None:
     """A hospital's synonym is recognised after the check."""
     assert extract_findings("Pleural air on the left.") == ()
-    check(configured(tmp_path, "version: w\nconcepts: {pneumothorax: {synonyms: [pleural air]}}\n"))
+    check(configured(tmp_path, PLEURAL_AIR))
     assert [f.concept for f in extract_findings("Pleural air on the left.")] == ["pneumothorax"]
 
 
@@ -40,3 +56,49 @@ def test_synonym_of_another_concept_is_refused(tmp_path: Path) -> None:
     config = configured(tmp_path, "version: w\nconcepts: {pneumothorax: {synonyms: [effusion]}}\n")
     with pytest.raises(SettingsError, match="already belongs to pleural_effusion"):
         check(config)
+
+
+def test_check_without_a_file_restores_the_shipped_vocabulary(tmp_path: Path) -> None:
+    """A setting that a reload takes away no longer counts."""
+    check(configured(tmp_path, PLEURAL_AIR))
+    check(None)
+    assert extract_findings("Pleural air on the left.") == ()
+
+
+def test_signed_reports_are_imported_with_the_hospitals_words(
+    run: Run, config: Path, database: Database, tmp_path: Path
+) -> None:
+    """A draft and a signed report that name a pneumothorax agree, whatever word the radiologist uses."""
+    at = now_of(database)
+    with database.transaction() as session:
+        study = add_study(session, "1.2.3", at=at)
+        said = {"concept": "pneumothorax", "presence": "present", "laterality": "left", "evidence": "x"}
+        job = add_job(session, study, "DRAFTED", at=at)
+        add_draft(session, job, at=at, stored_after_s=None, content={"findings": [said]})
+    use(config, tmp_path, PLEURAL_AIR)
+    signed = tmp_path / "signed.csv"
+    signed.write_text("study_instance_uid,text\n1.2.3,Pleural air on the left.\n", encoding="utf-8")
+    assert run("shadow", "import", str(signed)).exit_code == 0
+    (group,) = json.loads(run("shadow", "agreement", "--json").stdout)
+    (concept,) = group["concepts"]
+    assert (concept["concept"], concept["true_positive"]) == ("pneumothorax", 1)
+
+
+def test_files_are_drafted_with_the_hospitals_words(tmp_path: Path) -> None:
+    """`draft` and each worker of an offline backfill read the network's text like the service."""
+    run_of(load_settings(configured(tmp_path, PLEURAL_AIR)), None)
+    assert [one.concept for one in extract_findings("Pleural air on the left.")] == ["pneumothorax"]
+    run_of(Settings(), None)
+    assert extract_findings("Pleural air on the left.") == ()
+
+
+def test_wrong_vocabulary_stops_what_needs_it_and_nothing_else(
+    run: Run, config: Path, database: Database, tmp_path: Path
+) -> None:
+    """No file is drafted with half a vocabulary; the operator's commands still work."""
+    use(config, tmp_path, "concepts: 7\n")
+    with pytest.raises(VocabularyError, match="ours.yaml"):
+        run_of(load_settings(config), None)
+    assert run("shadow", "status").exit_code == 0
+    result = run("shadow", "disagreements", "--concept", "mass")
+    assert (result.exit_code, "ours.yaml" in result.stderr) == (2, True)
