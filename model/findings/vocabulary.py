@@ -19,9 +19,9 @@ from model.findings.errors import VocabularyError
 from model.findings.lexicon import SHIPPED, Pack, pack_of, shipped_data
 from model.findings.lexicon_check import pack_problems
 from model.findings.vocabulary_check import merge, owned_elsewhere, problems_of
+from model.yaml_once import parse_yaml
 
 _SHIPPED = "vocabulary.yaml"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +222,7 @@ def _packs(
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        data = yaml.load(text, Loader=_LOADER)  # safe, and in C where the library has it
+        data = parse_yaml(text)
     except yaml.YAMLError as exc:
         raise VocabularyError(source, [f"is not YAML: {' '.join(str(exc).split())}"]) from exc
     if not isinstance(data, dict):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model.errors import ModelError
 from model.train.schedule import Decay
+from model.yaml_once import parse_yaml
 
 # The projections that a low-rank adapter changes by default: all of a decoder layer.
 LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -216,7 +217,7 @@ def load_training_config(path: Path) -> TrainingConfig:
 def read_yaml(path: Path) -> object:
     """Reads a YAML file. Raises: TrainingConfigError if it cannot be read or is not YAML."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingConfigError(
             f"{path}: cannot be read ({error.strerror}); name an existing YAML file"

@@ -16,10 +16,10 @@ import yaml
 
 from agent.foundation.errors import SettingsError
 from agent.objects.films.routing.words import WILDCARD, is_unspaced, words_of
+from model.yaml_once import parse_yaml
 
 BUILT_IN = Path(__file__).parent / "vocabulary.yaml"
 VERSION = 1
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Kind = Literal["region", "frontal", "lateral", "special", "copy", "neutral", "nothing", "aside"]
 # The meaning of a phrase: its kind, and which one of that kind.
 Sense = tuple[Kind, str]
@@ -105,11 +105,12 @@ def load(path: Path | None, words: Mapping[str, Iterable[str]]) -> Vocabulary:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # safe, and in C where there is libyaml
+        loaded = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"`routing.vocabulary`: {path} cannot be read") from error
     except yaml.YAMLError as error:
-        raise SettingsError(f"`routing.vocabulary`: {path} is not valid YAML") from error
+        problem = " ".join(str(error).split())
+        raise SettingsError(f"`routing.vocabulary`: {path} is not valid YAML: {problem}") from error
     problem = _problem(loaded)
     if problem:
         raise SettingsError(f"`routing.vocabulary`: {path}: {problem}")

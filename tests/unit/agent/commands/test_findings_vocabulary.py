@@ -97,7 +97,7 @@ def test_wrong_vocabulary_stops_what_needs_it_and_nothing_else(
 ) -> None:
     """No file is drafted with half a vocabulary; the operator's commands still work."""
     use(config, tmp_path, "concepts: 7\n")
-    with pytest.raises(VocabularyError, match="ours.yaml"):
+    with pytest.raises(VocabularyError, match=r"ours\.yaml"):
         run_of(load_settings(config), None)
     assert run("shadow", "status").exit_code == 0
     result = run("shadow", "disagreements", "--concept", "mass")
