@@ -160,6 +160,7 @@ class Supervisor:
                 child.failures = 0
             return
         _close_pipe(child.process)
+        child.read()  # it may have been ready for a moment since the last look
         if not child.was_ready:
             raise ProcessFailed(
                 f"the {child.spec.role} did not start (exit status {status}); its reason is above"
