@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydicom import Dataset
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from agent.database.session import Database, database_now
-from agent.database.states import ENDED, JobState, Lane
+from agent.database.states import ENDED, REJECTED, JobState, Lane
 from agent.database.tables import Instance, Job, JobEvent, Study
 from agent.database.workitems import Workitem
+from agent.objects.rejection_note import NOTE_CLASS
 from agent.ris.ups.draft_life import (
     must_begin_anew,
     progress_of,
@@ -39,6 +41,7 @@ from agent.ris.ups.wording import (
     Station,
     WorkitemSubject,
     cancellation,
+    describe_subject,
     draft_workitem,
     performed,
     priority_name,
@@ -48,6 +51,7 @@ _BATCH = 200
 # Jobs that changed up to this long (s) before the last tick are read again: commits come out of order.
 _OVERLAP_S = 60.0
 _FIRST_LOOK_H = 24
+_NOT_BEGUN = (JobState.RECEIVING.value, JobState.QUEUED.value)
 
 
 class Projection:
@@ -72,6 +76,8 @@ class Projection:
         self._ae_titles = ae_titles or {}
         self._in_shadow = in_shadow
         self._since: datetime | None = None
+        # What every waiting job's workitem was last made from: thousands may wait, and few change.
+        self._waiting: Mapping[int, tuple[object, ...]] = {}
 
     def tick(self) -> int:
         """Update every workitem from its job; return how many changed.
@@ -81,13 +87,16 @@ class Projection:
         """
         with self._database.reading() as session:
             now = database_now(session)
-            job_ids = session.scalars(_changed(self._since, now)).all()
+            waiting = {row.id: tuple(row) for row in session.execute(_waiting())}
+            other = session.scalars(_changed(self._since, now)).all()
+        moved = {one for one, facts in waiting.items() if self._waiting.get(one) != facts}
+        job_ids = sorted(moved.union(other))
         changed = 0
         for start in range(0, len(job_ids), _BATCH):
             with self._database.transaction() as session:
                 for job_id in job_ids[start : start + _BATCH]:
                     changed += self._follow(session, job_id)
-        self._since = now - timedelta(seconds=_OVERLAP_S)
+        self._since, self._waiting = now - timedelta(seconds=_OVERLAP_S), waiting
         return changed
 
     def _follow(self, session: Session, job_id: int) -> bool:
@@ -139,6 +148,10 @@ class Projection:
         content = content_of(row)
         present = StepState(row.state)
         before = content_of(row)
+        if present is StepState.SCHEDULED:
+            # Until the draft begins, images arrive or are taken back, and the patient may be merged.
+            study = session.get_one(Study, job.study_id)
+            describe_subject(content, _subject(session, study, job, self._station))
         if present is StepState.SCHEDULED and wanted is StepState.SCHEDULED:
             content.InputReadinessState = readiness_of(job).value
             if priority_name(job.priority) != content.ScheduledProcedureStepPriority:
@@ -178,19 +191,33 @@ class Projection:
             row.touched_at = now
 
 
-def _changed(since: datetime | None, now: datetime) -> Select[int]:
-    """Select the drafts' jobs that may differ from their workitems.
+def _waiting() -> Select[int, *tuple[Any, ...]]:
+    """Select the drafts' jobs that have not begun, with all that their workitems depend on.
 
-    In the first tick these are all unfinished jobs, and those that ended within the time that final workitems
+    A changed priority and a merged patient leave `updated_at` as it is; each image that joins changes it.
+    """
+    return (
+        select(
+            Job.id, Job.updated_at, Job.state, Job.priority, Job.lane, Study.calling_ae_title,
+            Study.patient_id, Study.issuer_of_patient_id, Study.patient_name, Study.patient_birth_date,
+            Study.accession_number,
+        )
+        .join(Study, Study.id == Job.study_id)
+        .where(Job.kind == "draft", Job.state.in_(_NOT_BEGUN))
+    )  # fmt: skip
+
+
+def _changed(since: datetime | None, now: datetime) -> Select[int]:
+    """Select the drafts' jobs that have begun and may have changed since the last tick.
+
+    In the first tick these are all unfinished ones, and those that ended within the time that final workitems
     are kept.
     """
-    query = select(Job.id).where(Job.kind == "draft").order_by(Job.id)
-    if since is None:
-        recent = Job.updated_at >= now - timedelta(hours=_FIRST_LOOK_H)
-        return query.where(or_(Job.state.not_in([one.value for one in ENDED]), recent))
-    # A changed priority leaves `updated_at` as it is.
-    waiting = Job.state.in_([JobState.QUEUED.value, JobState.RECEIVING.value])
-    return query.where(or_(Job.updated_at >= since, waiting))
+    query = select(Job.id).where(Job.kind == "draft", Job.state.not_in(_NOT_BEGUN))
+    if since is not None:
+        return query.where(Job.updated_at >= since)
+    recent = Job.updated_at >= now - timedelta(hours=_FIRST_LOOK_H)
+    return query.where(or_(Job.state.not_in([one.value for one in ENDED]), recent))
 
 
 def _began(session: Session, job: Job) -> datetime:
@@ -203,12 +230,6 @@ def _began(session: Session, job: Job) -> datetime:
 
 
 def _subject(session: Session, study: Study, job: Job, station: Station) -> WorkitemSubject:
-    rows = session.scalars(
-        select(Instance)
-        .where(Instance.study_id == study.id, Instance.revision <= job.revision, Instance.prior.is_(False))
-        .order_by(Instance.id)
-    )
-    newest = {row.sop_instance_uid: row for row in rows}
     return WorkitemSubject(
         study_instance_uid=study.study_instance_uid,
         patient_name=study.patient_name,
@@ -217,13 +238,30 @@ def _subject(session: Session, study: Study, job: Job, station: Station) -> Work
         patient_birth_date=study.patient_birth_date,
         patient_sex="",
         accession_number=study.accession_number,
-        images=[
-            Reference(
-                sop_class_uid=row.sop_class_uid,
-                sop_instance_uid=row.sop_instance_uid,
-                series_instance_uid=row.series_instance_uid,
-                retrieve_ae_title=study.calling_ae_title or station.ae_title,
-            )
-            for row in newest.values()
-        ],
+        images=_inputs(session, study, job, station),
     )
+
+
+def _inputs(session: Session, study: Study, job: Job, station: Station) -> list[Reference]:
+    """Return the images of a job's revision, without rejection notes and what these have taken back."""
+    rows = session.execute(
+        select(Instance.sop_instance_uid, Instance.sop_class_uid, Instance.series_instance_uid)
+        .where(
+            Instance.study_id == study.id,
+            Instance.revision <= job.revision,
+            Instance.prior.is_(False),
+            Instance.sop_class_uid != NOTE_CLASS,
+            Instance.skipped_by.is_distinct_from(REJECTED),
+        )
+        .order_by(Instance.id)
+    )
+    newest = {row.sop_instance_uid: row for row in rows}
+    return [
+        Reference(
+            sop_class_uid=row.sop_class_uid,
+            sop_instance_uid=row.sop_instance_uid,
+            series_instance_uid=row.series_instance_uid,
+            retrieve_ae_title=study.calling_ae_title or station.ae_title,
+        )
+        for row in newest.values()
+    ]

@@ -105,20 +105,26 @@ def draft_workitem(
     item.ScheduledStationGeographicLocationCodeSequence = []
     item.ScheduledProcessingParametersSequence = []
     item.CommentsOnTheScheduledProcedureStep = ""
-    item.InputInformationSequence = references(subject.images, subject.study_instance_uid)
-    item.PatientName, item.PatientID = subject.patient_name, subject.patient_id
-    item.IssuerOfPatientID = subject.issuer_of_patient_id
-    item.PatientBirthDate, item.PatientSex = subject.patient_birth_date, subject.patient_sex
     item.AdmissionID, item.IssuerOfAdmissionIDSequence = "", []
     item.AdmittingDiagnosesDescription, item.AdmittingDiagnosesCodeSequence = "", []
     order = Dataset()
-    order.StudyInstanceUID, order.AccessionNumber = subject.study_instance_uid, subject.accession_number
     order.RequestedProcedureID = order.RequestedProcedureDescription = ""
     order.RequestedProcedureCodeSequence, order.IssuerOfAccessionNumberSequence = [], []
     item.ReferencedRequestSequence = [order]
     item.ProcedureStepProgressInformationSequence = []
     item.UnifiedProcedureStepPerformedProcedureSequence = []
+    describe_subject(item, subject)
     return item
+
+
+def describe_subject(item: Dataset, subject: WorkitemSubject) -> None:
+    """Enter the patient, the order and the images of a draft, or what has become of them, in its workitem."""
+    item.InputInformationSequence = references(subject.images, subject.study_instance_uid)
+    item.PatientName, item.PatientID = subject.patient_name, subject.patient_id
+    item.IssuerOfPatientID = subject.issuer_of_patient_id
+    item.PatientBirthDate, item.PatientSex = subject.patient_birth_date, subject.patient_sex
+    order = item.ReferencedRequestSequence[0]
+    order.StudyInstanceUID, order.AccessionNumber = subject.study_instance_uid, subject.accession_number
 
 
 def references(images: Sequence[Reference], study_instance_uid: str) -> list[Dataset]:

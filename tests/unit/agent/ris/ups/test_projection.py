@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from agent.database.session import Database, database_now
-from agent.database.states import JobState
-from agent.database.tables import Job, Workitem
+from agent.database.states import REJECTED, JobState
+from agent.database.tables import Instance, Job, Study, Workitem
 from agent.database.workitems import UpsEvent
+from agent.objects.rejection_note import NOTE_CLASS
 from agent.ris.ups.manager import Manager
 from agent.ris.ups.projection import Projection
 from agent.ris.ups.records import as_dataset
@@ -55,6 +56,30 @@ class House:
         """Return the newest workitem's attributes."""
         return as_dataset(self.items()[-1].content)
 
+    def receive(self, uid: str, **values: Any) -> None:
+        """Add an image of the study."""
+        given = {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1", "series_instance_uid": "1.2.3.0", **values}
+        with self.database.transaction() as session:
+            session.add(
+                Instance(
+                    study_id=session.scalars(select(Study.id)).one(),
+                    sop_instance_uid=uid,
+                    transfer_syntax_uid="1.2.840.10008.1.2.1",
+                    sha256="0" * 64,
+                    size_bytes=1,
+                    received_at=database_now(session),
+                    **given,
+                )
+            )
+
+    def inputs(self) -> list[str]:
+        """Return the images that the newest workitem names as its input."""
+        return [
+            str(one.ReferencedSOPInstanceUID)
+            for source in self.content().InputInformationSequence
+            for one in source.ReferencedSOPSequence
+        ]
+
     def told(self) -> list[str]:
         """Return the state that each event reported."""
         with self.database.reading() as session:
@@ -76,6 +101,65 @@ def test_workitem_of_a_draft_has_every_required_attribute(house: House) -> None:
     content.TransactionUID = ""
     assert creation_shortcoming(content) is None
     assert (str(content.PatientID), str(content.InputReadinessState)) == ("P1", "INCOMPLETE")
+
+
+def test_waiting_workitem_lists_the_images_that_have_come(house: House) -> None:
+    """Images that arrive after the workitem are inputs; a rejection note and what it takes back are not."""
+    house.receive("1.2.3.1")
+    house.receive("1.2.3.2")
+    house.go("RECEIVING")
+    assert house.inputs() == ["1.2.3.1", "1.2.3.2"]
+    house.receive("1.2.3.3")
+    house.receive("1.2.3.9", sop_class_uid=NOTE_CLASS)
+    with house.database.transaction() as session:
+        session.execute(
+            update(Instance).where(Instance.sop_instance_uid == "1.2.3.1").values(skipped_by=REJECTED)
+        )
+    house.go("QUEUED")
+    assert house.inputs() == ["1.2.3.2", "1.2.3.3"]
+
+
+def test_inputs_of_a_draft_that_has_begun_stay(house: House) -> None:
+    """An image that arrives between two ticks is an input; one that arrives later is another revision's."""
+    house.go("QUEUED")
+    house.receive("1.2.3.1")
+    house.go("GENERATING", lease_token="12345678-1234-5678-1234-567812345678", lease_owner="worker@1")
+    assert house.inputs() == ["1.2.3.1"]
+    house.receive("1.2.3.2")
+    house.go("GENERATING")
+    assert house.inputs() == ["1.2.3.1"]
+
+
+def test_waiting_workitem_names_the_patient_s_present_identifier(house: House) -> None:
+    """After a merge the worklist is searched by the surviving identifier."""
+    house.go("QUEUED")
+    with house.database.transaction() as session:
+        study = session.scalars(select(Study)).one()
+        study.patient_id, study.issuer_of_patient_id, study.patient_name = "P2", "HOSPITAL", "Roe^Jane"
+    house.go("QUEUED")
+    content = house.content()
+    assert [str(content[name].value) for name in ("PatientID", "IssuerOfPatientID", "PatientName")] == [
+        "P2",
+        "HOSPITAL",
+        "Roe^Jane",
+    ]
+
+
+def test_tick_leaves_jobs_alone_that_wait_unchanged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands may wait: their rows are not locked with every tick, because workers would pass over them."""
+    house.go("QUEUED")
+    looked: list[int] = []
+    follow = Projection._follow
+    monkeypatch.setattr(
+        Projection,
+        "_follow",
+        lambda self, session, job_id: looked.append(job_id) or follow(self, session, job_id),
+    )
+    house.projection.tick()
+    assert looked == []
+    house.go("QUEUED", priority=0)
+    assert looked == [house.job_id]
+    assert str(house.content().ScheduledProcedureStepPriority) == "HIGH"
 
 
 def test_workitem_follows_its_job_to_the_end(house: House) -> None:
