@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -64,14 +64,14 @@ class StowService:
         try:
             taken = await self._take_all(request, sender, address)
         except BodyRefused as refused:
-            return PlainTextResponse(str(refused), refused.status)
+            return PlainTextResponse(str(refused), refused.status, headers=_later(refused.status))
         except ClientDisconnect:
             return PlainTextResponse("the request ended early", 400)
         if not taken:
             return PlainTextResponse("the request contains no object", 400)
         status = http_status(taken)
-        headers = {"Retry-After": "30"} if status == 503 else None
-        return JSONResponse(response_of(taken).to_json_dict(), status, headers=headers, media_type=MEDIA_TYPE)
+        content = response_of(taken).to_json_dict()
+        return JSONResponse(content, status, headers=_later(status), media_type=MEDIA_TYPE)
 
     async def _take_all(self, request: Request, sender: str, address: str) -> list[StoredPart]:
         """Store the parts as they arrive; parts stored before a body breaks off are kept.
@@ -141,3 +141,8 @@ class StowService:
                 details={"reason_code": "no-token"},
             )
         )
+
+
+def _later(status: int) -> Mapping[str, str] | None:
+    """Return when the sender may try again (RFC 9110 10.2.3), if a later attempt can succeed."""
+    return {"Retry-After": "30"} if status == 503 else None

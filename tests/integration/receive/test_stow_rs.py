@@ -240,6 +240,14 @@ def test_full_disk_is_told_to_try_again(serve: Make, database: Database, tmp_pat
     assert stored_files(tmp_path) == []
 
 
+def test_sender_is_told_when_to_try_again_while_too_much_arrives(serve: Make) -> None:
+    """503 with the time here too: more bytes than `listener.maximum_in_flight_mb` are on their way."""
+    headers: dict[str, str] = {}
+    content = body(file_bytes(film()), b"x" * 300_000)
+    assert post(serve(maximum_in_flight_mb=0.05), content, headers=headers)[0] == 503
+    assert int(headers["retry-after"]) > 0
+
+
 def test_token_stands_for_an_ae_title(serve: Make, database: Database, events: list[Event]) -> None:
     """Without the token a request is answered 401 and audited; with it the sender has its AE title."""
     server = serve({"senders": [{"ae_title": "CR_NORTH", "token": TOKEN}]})

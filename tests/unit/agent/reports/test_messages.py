@@ -114,6 +114,18 @@ def test_notice_only_takes_back(house: House, outcome: str) -> None:
     assert study.told() == []
 
 
+def test_notice_takes_back_the_draft_that_was_told(house: House) -> None:
+    """The only image was replaced by one that is not drafted: the receiver must not keep the first draft."""
+    settings = SETTINGS.model_copy(
+        update={"worker": SETTINGS.worker.model_copy(update={"report_skipped": True})}
+    )
+    study = Study1(house, settings)
+    study.draft(1)
+    assert [one for one, _id in study.told()] == ["R"]
+    study.draft(1, Modality="CT")
+    assert [one for one, _id in study.told()] == ["X"]
+
+
 def test_message_has_the_pdf_with_its_banner(house: House) -> None:
     """Where the receiver wants the PDF, the draft's has a warning on its page, the verdict's does not."""
     ris = RIS.model_copy(update={"hl7": Hl7DestinationSettings(pdf=True)})
