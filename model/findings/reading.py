@@ -22,6 +22,7 @@ from model.findings.scope.unchanged import is_unchanged
 from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
+from model.findings.speech.comparisons import with_compared_sides
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
@@ -72,7 +73,15 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
     return marked
 
 
-_STEPS = (repaired, without_excluded_side, without_former_side, answered, with_exceptions, with_subjects)
+_STEPS = (
+    repaired,
+    without_excluded_side,
+    without_former_side,
+    with_compared_sides,
+    answered,
+    with_exceptions,
+    with_subjects,
+)
 
 
 def _sentence_reads(

@@ -1,13 +1,15 @@
 """Subjects that are not repeated: "left effusion unchanged, right resolved", "none on the left".
 
 A segment that says something about a side but names no finding gets the finding of the segment before it, and
-becomes a separate statement.
+becomes a separate statement. "Right effusion, left clear" denies it on the left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
+from model.findings.lexicon import Pack
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
@@ -66,7 +68,7 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
     if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
         first = marked.tokens[start]
-        return [_word(first, "no"), *marked.tokens[subject.start : subject.end]]
+        return [_word(first, _denial(marked.pack)), *marked.tokens[subject.start : subject.end]]
     if len(sides) != 1 or sides[0].key not in ("left", "right") or not _says_something(marked, start, end):
         return None
     pack = marked.pack.words
@@ -74,9 +76,9 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     here = list(marked.tokens[start:end])
     if here and here[0].word in pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}:
         here = here[1:]
-    if any(token.word in pack["none"] and token.word != "not" for token in here):
+    if any(token.word in pack["none"] - pack["not"] for token in here) or _is_clear(marked, start, end):
         side = marked.tokens[sides[0].start : sides[0].end]
-        return [_word(side[0], "no"), *side, *words]
+        return [_word(side[0], _denial(marked.pack)), *side, *words]
     ones = [i for i, token in enumerate(here) if token.word in pack["one"]]
     if ones:
         return [*here[: ones[0]], *words, *here[ones[0] + 1 :]]
@@ -102,6 +104,21 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
     rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
     says = bool(spans) or not said.isdisjoint(marked.words[start:end])
     return says and all(word in light or word in pack["walls"] for word in rest)
+
+
+def _is_clear(marked: Marked, start: int, end: int) -> bool:
+    """Whether a segment calls its side clear or normal, never "not clear" or "partially cleared"."""
+    pack = marked.pack.words
+    if not (pack["not"] | pack["none"]).isdisjoint(marked.words[start:end]):
+        return False
+    changed = {i for c in marked.changes for i in range(c.start, c.end)}
+    return any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end))
+
+
+@lru_cache(maxsize=16)
+def _denial(pack: Pack) -> str:
+    """The word of a language that denies what follows."""
+    return next((word for word in pack.before["negated"] if word in pack.words["none"]), "")
 
 
 def _is_open(marked: Marked, subject: Span, start: int) -> bool:
