@@ -91,12 +91,13 @@ def _sentence_reads(
     governed += [m.span for m in mentions if m.statement is not None]
     scopes = scopes_of(marked, governed)
     areas = {t.mention: t for t in territories(marked, [m.span for m in mentions])}
-    attributes = share(marked, _attributes(marked, mentions, areas, vocabulary))
+    contexts = [_context(marked, mention, scopes, governed, vocabulary) for mention in mentions]
+    denied = [context.status is Assertion.NEGATED for context in contexts]
+    attributes = share(marked, _attributes(marked, mentions, areas, vocabulary), denied)
     found: list[Read] = []
     pseudo = any(cue.kind == "pseudo" for cue in marked.cues)
-    for mention, attribute in zip(mentions, attributes, strict=True):
+    for mention, attribute, context in zip(mentions, attributes, contexts, strict=True):
         area = areas[mention.span]
-        context = _context(marked, mention, scopes, governed, vocabulary)
         unchanged = pseudo and is_unchanged(marked, mention.span)
         if unchanged and attribute.change is None:
             attribute = replace(attribute, change=Change.UNCHANGED)

@@ -32,7 +32,7 @@ def with_subjects(marked: Marked) -> list[Token] | None:
     changed = False
     subject: Span | None = None
     for start, end in parts:
-        stated = [t for t in marked.terms if start <= t.start < end and t.kind in ("synonym", "weak")]
+        stated = _stated(marked, start, end)
         completed = _completed(marked, start, end, subject) if subject is not None else None
         if completed is None:
             found += marked.tokens[start:end]
@@ -59,6 +59,13 @@ def _segments(marked: Marked) -> list[tuple[int, int]]:
     parting = _parting(marked)
     cuts = [i for i, word in enumerate(marked.words) if word in parting and i]
     return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
+
+
+def _stated(marked: Marked, start: int, end: int) -> list[Span]:
+    """The findings of a segment, without those of a clause about something else: "where a tube is"."""
+    found = [t for t in marked.terms if start <= t.start < end and t.kind in ("synonym", "weak")]
+    aside = next((i for i in range(start, end) if marked.words[i] in marked.pack.words["asides"]), end)
+    return [t for t in found if t.start < aside] or found
 
 
 def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model.findings.extract import extract_findings
-from model.findings.types import Finding
-
-_SIGNS = {"present": "+", "absent": "-", "indeterminate": "?"}
-_SIDES = {None: "", "left": "@L", "right": "@R", "bilateral": "@B"}
-
-
-def stated(text: str) -> str:
-    """What a text states, in the short form of the expectations: "+pleural_effusion@L -pneumothorax"."""
-    return " ".join(sorted(map(_short, extract_findings(text))))
-
-
-def _short(finding: Finding) -> str:
-    change = "" if finding.change is None else f"~{finding.change}"
-    return f"{_SIGNS[finding.presence]}{finding.concept}{_SIDES[finding.laterality]}{change}"
+from tests.unit.model.findings.conftest import stated
 
 
 @pytest.mark.parametrize(
