@@ -113,6 +113,23 @@ def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[L
     return tuple(pairs) if len({side for side, _ in pairs}) == 2 else ()
 
 
+def opposed_sides(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, bool], ...]:
+    """Each side with whether the finding is denied there, if a sentence tells opposite things of both."""
+    sides = [s for s in marked.sides if s.key in ("left", "right") and territory.mention.end <= s.start]
+    if len(sides) != 2 or sides[0].key == sides[1].key or sides[1].start >= territory.right:
+        return ()
+    first, second = sides
+    words = marked.words
+    end = next((i for i in range(second.end, len(words)) if words[i] in (";", ".")), len(words))
+    stretches = ((first.end, second.start), (second.end, end))
+    gone = [c for c in marked.cues if c.kind == "after:negated"]
+    denied = [any(a <= c.start < b for c in gone) for a, b in stretches]
+    told = [any(a <= c.start < b for c in (*gone, *marked.changes)) for a, b in stretches]
+    if denied[0] == denied[1] or not all(told):
+        return ()
+    return tuple((Laterality(s.key), gone_there) for s, gone_there in zip(sides, denied, strict=True))
+
+
 def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
     if not marked.sides:
         return None

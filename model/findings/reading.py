@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from model.findings.attributes import Attributes, attributes_of, share, sides_with_severities
+from model.findings.attributes import Attributes, attributes_of, opposed_sides, share, sides_with_severities
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
@@ -26,6 +26,7 @@ from model.findings.speech.comparisons import with_compared_sides
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
+from model.findings.speech.former_states import without_former_state
 from model.findings.speech.repairs import repaired
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
@@ -77,6 +78,7 @@ _STEPS = (
     repaired,
     without_excluded_side,
     without_former_side,
+    without_former_state,
     with_compared_sides,
     answered,
     with_exceptions,
@@ -261,12 +263,26 @@ def _finding(
 
 
 def _by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> list[Read]:
-    """Two findings for "small left and moderate right effusions", else the one."""
-    pairs = sides_with_severities(marked, area) if concept.sided else ()
+    """Two findings for "small left and moderate right effusions", and for sides of which the sentence tells
+    opposite things, which are never one finding of both; else the one.
+    """
     finding = read.finding
+    if finding is not None and finding.laterality is Laterality.BILATERAL:
+        opposed = opposed_sides(marked, area)
+        if opposed:
+            return [replace(read, finding=_told_of(finding, side, denied)) for side, denied in opposed]
+    pairs = sides_with_severities(marked, area) if concept.sided else ()
     if not pairs or finding is None or finding.presence is Presence.ABSENT:
         return [read]
     return [replace(read, finding=replace(finding, laterality=side, severity=grade)) for side, grade in pairs]
+
+
+def _told_of(finding: Finding, side: Laterality, denied: bool) -> Finding:
+    """What a sentence tells of one of two sides."""
+    gone = finding.change if finding.change is Change.RESOLVED and denied else None
+    there = Presence.PRESENT if finding.presence is Presence.ABSENT else finding.presence
+    presence = Presence.ABSENT if denied else there
+    return replace(finding, laterality=side, presence=presence, severity=None, change=gone)
 
 
 def _without_outweighed(found: Sequence[Read]) -> list[Read]:

@@ -70,7 +70,10 @@ def _stated(marked: Marked, start: int, end: int) -> list[Span]:
 
 def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:
     """A segment with its subject inserted after its side; None if it does not lack one."""
-    if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
+    refers = _refers(marked, start, end)
+    if subject is None or any(start <= t.start < end for t in marked.terms):
+        return None
+    if not refers and any(start <= p.start < end for p in marked.places):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
     if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
@@ -86,13 +89,24 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     if any(token.word in pack["none"] - pack["not"] for token in here) or _is_clear(marked, start, end):
         side = marked.tokens[sides[0].start : sides[0].end]
         return [_word(side[0], _denial(marked.pack)), *side, *words]
-    ones = [i for i, token in enumerate(here) if token.word in pack["one"]]
-    if ones:
-        return [*here[: ones[0]], *words, *here[ones[0] + 1 :]]
+    if refers:
+        at = refers[0] - (end - len(here))
+        return [*here[:at], *words, *here[at + 1 :]]
     at = sides[0].end - (end - len(here))
     while at < len(here) and here[at].word in ("side", "sided", "lung"):
         at += 1
     return [*here[:at], *words, *here[at:]]
+
+
+def _refers(marked: Marked, start: int, end: int) -> list[int]:
+    """The words of a segment that stand for a noun: "a small one", "that on the right"."""
+    pack, words = marked.pack.words, marked.words
+    return [
+        i
+        for i in range(start, end)
+        if words[i] in pack["one"]
+        or (words[i] in pack["that"] and not pack["at"].isdisjoint(words[i + 1 : i + 2]))
+    ]
 
 
 def _says_something(marked: Marked, start: int, end: int) -> bool:
@@ -105,7 +119,8 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
         and s.end <= end
         and (s.kind in ("changes", "severities") or s.kind.startswith("after:"))
     ]
-    covered = {i for s in (*spans, *marked.sides) for i in range(s.start, s.end)}
+    covered = {i for s in (*spans, *marked.sides, *marked.places) for i in range(s.start, s.end)}
+    covered.update(_refers(marked, start, end))
     said = pack["none"] | pack["one"] | pack["clear"] | pack["seen"]
     light = said | pack["elided"] | pack["at"] | pack["verbs"] | pack["and"]
     rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]

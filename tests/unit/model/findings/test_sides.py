@@ -97,3 +97,82 @@ def test_compared_sides_both_have_the_finding(text: str) -> None:
 def test_comparison_with_an_earlier_study_is_a_change(text: str, expected: str) -> None:
     """Only a comparison of the two sides puts a finding on both."""
     assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "The consolidation on the left is new, that on the right has cleared.",
+            "+consolidation@L~new -consolidation@R~resolved",
+        ),
+        (
+            "Opacity in the left base has cleared, that in the right base persists.",
+            "-lung_opacity@L~resolved +lung_opacity@R~unchanged",
+        ),
+        (
+            "The right effusion has cleared while that on the left remains.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~unchanged",
+        ),
+        (
+            "The left effusion has resolved, the right one is unchanged.",
+            "-pleural_effusion@L~resolved +pleural_effusion@R~unchanged",
+        ),
+        (
+            "No effusion on the right, that on the left persists.",
+            "-pleural_effusion@R +pleural_effusion@L~unchanged",
+        ),
+        (
+            "El derrame derecho ha desaparecido; persiste el izquierdo.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~unchanged",
+        ),
+        (
+            "El derrame derecho se ha resuelto y el izquierdo persiste.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~unchanged",
+        ),
+        (
+            "Der Erguss rechts ist nicht mehr nachweisbar, links besteht er weiter.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~unchanged",
+        ),
+        (
+            "Der rechte Erguss ist rückgebildet, der linke besteht fort.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~unchanged",
+        ),
+        (
+            "Consolidation on the left unchanged and curiously on the right resolved.",
+            "+consolidation@L -consolidation@R~resolved",
+        ),
+    ],
+)
+def test_opposite_things_of_two_sides_are_two_findings(text: str, expected: str) -> None:
+    """A side that stands for its finding, or any two sides told apart, never become one finding of both."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Effusions on the right and left have resolved.", "-pleural_effusion@B~resolved"),
+        ("Effusion on the right and left has resolved.", "-pleural_effusion@B~resolved"),
+        ("Effusions on the right and left are unchanged.", "+pleural_effusion@B~unchanged"),
+    ],
+)
+def test_one_thing_told_of_two_sides_is_one_finding(text: str, expected: str) -> None:
+    """A verdict behind both sides is about both."""
+    assert stated(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "更正:气胸位于右侧,而非左侧。",
+        "气胸在右侧,不是左侧。",
+        "右侧气胸,而不是左侧。",
+        "Pneumothorax rechts, nicht links.",
+        "Neumotórax a la derecha, no a la izquierda.",
+        "Pneumothorax is on the right, not on the left.",
+    ],
+)
+def test_side_that_is_only_excluded_is_not_the_side(text: str) -> None:
+    """ "On the right, not the left", in each language."""
+    assert stated(text) == "+pneumothorax@R"
