@@ -101,35 +101,6 @@ def _joining(marked: Marked) -> frozenset[str]:
     return marked.pack.words["and"] | marked.pack.words["comma"]
 
 
-def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
-    """Each side with its severity in "small left and moderate right"; empty if there is no such phrase."""
-    if len(marked.sides) < 2 or len(marked.severities) < 2:
-        return ()
-    pairs = []
-    for severity in (s for s in marked.severities if territory.left <= s.start < territory.mention.start):
-        side = next((s for s in marked.sides if s.start in (severity.end, severity.end + 1)), None)
-        if side is not None and side.key in ("left", "right") and side.end <= territory.mention.start:
-            pairs.append((Laterality(side.key), Severity(severity.key)))
-    return tuple(pairs) if len({side for side, _ in pairs}) == 2 else ()
-
-
-def opposed_sides(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, bool], ...]:
-    """Each side with whether the finding is denied there, if a sentence tells opposite things of both."""
-    sides = [s for s in marked.sides if s.key in ("left", "right") and territory.mention.end <= s.start]
-    if len(sides) != 2 or sides[0].key == sides[1].key or sides[1].start >= territory.right:
-        return ()
-    first, second = sides
-    words = marked.words
-    end = next((i for i in range(second.end, len(words)) if words[i] in (";", ".")), len(words))
-    stretches = ((first.end, second.start), (second.end, end))
-    gone = [c for c in marked.cues if c.kind == "after:negated"]
-    denied = [any(a <= c.start < b for c in gone) for a, b in stretches]
-    told = [any(a <= c.start < b for c in (*gone, *marked.changes)) for a, b in stretches]
-    if denied[0] == denied[1] or not all(told):
-        return ()
-    return tuple((Laterality(s.key), gone_there) for s, gone_there in zip(sides, denied, strict=True))
-
-
 def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
     if not marked.sides:
         return None

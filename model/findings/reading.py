@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from model.findings.attributes import Attributes, attributes_of, opposed_sides, share, sides_with_severities
+from model.findings.attributes import Attributes, attributes_of, share
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
@@ -28,8 +28,10 @@ from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.repairs import repaired
+from model.findings.speech.verdicts import with_verdicts
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
+from model.findings.two_sides import by_side
 from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary
 
@@ -80,6 +82,7 @@ _STEPS = (
     without_former_side,
     without_former_state,
     with_compared_sides,
+    with_verdicts,
     answered,
     with_exceptions,
     with_subjects,
@@ -122,7 +125,7 @@ def _sentence_reads(
             concept = _refined(marked, vocabulary, key, area)
             finding = _finding(mention, concept, presence, attribute, sentence)
             read = Read(finding, mention.only_hints, why=_why(marked, mention, context, concept.key))
-            found += _by_side(marked, area, concept, read)
+            found += by_side(marked, area, concept, read)
     return found
 
 
@@ -260,29 +263,6 @@ def _finding(
         change=attributes.change if absent == gone else None,
         evidence=sentence,
     )
-
-
-def _by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> list[Read]:
-    """Two findings for "small left and moderate right effusions", and for sides of which the sentence tells
-    opposite things, which are never one finding of both; else the one.
-    """
-    finding = read.finding
-    if finding is not None and finding.laterality is Laterality.BILATERAL:
-        opposed = opposed_sides(marked, area)
-        if opposed:
-            return [replace(read, finding=_told_of(finding, side, denied)) for side, denied in opposed]
-    pairs = sides_with_severities(marked, area) if concept.sided else ()
-    if not pairs or finding is None or finding.presence is Presence.ABSENT:
-        return [read]
-    return [replace(read, finding=replace(finding, laterality=side, severity=grade)) for side, grade in pairs]
-
-
-def _told_of(finding: Finding, side: Laterality, denied: bool) -> Finding:
-    """What a sentence tells of one of two sides."""
-    gone = finding.change if finding.change is Change.RESOLVED and denied else None
-    there = Presence.PRESENT if finding.presence is Presence.ABSENT else finding.presence
-    presence = Presence.ABSENT if denied else there
-    return replace(finding, laterality=side, presence=presence, severity=None, change=gone)
 
 
 def _without_outweighed(found: Sequence[Read]) -> list[Read]:

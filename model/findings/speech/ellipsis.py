@@ -7,9 +7,8 @@ becomes a separate statement. "Right effusion, left clear" denies it on the left
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
-from model.findings.lexicon import Pack
+from model.findings.lexicon import denial_of
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
@@ -78,7 +77,7 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
     if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
         first = marked.tokens[start]
-        return [_word(first, _denial(marked.pack)), *marked.tokens[subject.start : subject.end]]
+        return [_word(first, denial_of(marked.pack)), *marked.tokens[subject.start : subject.end]]
     if len(sides) != 1 or sides[0].key not in ("left", "right") or not _says_something(marked, start, end):
         return None
     pack = marked.pack.words
@@ -88,7 +87,7 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
         here = here[1:]
     if any(token.word in pack["none"] - pack["not"] for token in here) or _is_clear(marked, start, end):
         side = marked.tokens[sides[0].start : sides[0].end]
-        return [_word(side[0], _denial(marked.pack)), *side, *words]
+        return [_word(side[0], denial_of(marked.pack)), *side, *words]
     if refers:
         at = refers[0] - (end - len(here))
         return [*here[:at], *words, *here[at + 1 :]]
@@ -135,12 +134,6 @@ def _is_clear(marked: Marked, start: int, end: int) -> bool:
         return False
     changed = {i for c in marked.changes for i in range(c.start, c.end)}
     return any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end))
-
-
-@lru_cache(maxsize=16)
-def _denial(pack: Pack) -> str:
-    """The word of a language that denies what follows."""
-    return next((word for word in pack.before["negated"] if word in pack.words["none"]), "")
 
 
 def _is_open(marked: Marked, subject: Span, start: int) -> bool:
