@@ -1,7 +1,7 @@
 """Two findings for two sides that one phrase tells apart.
 
-"Small left and moderate right effusions" have different grades; "unchanged left, resolved right" is present on
-one side only, and never one finding of both.
+"Small left and moderate right effusions" have different grades; "unchanged left, resolved right" is present
+on one side only, and never one finding of both.
 """
 
 from __future__ import annotations
