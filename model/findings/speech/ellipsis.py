@@ -74,7 +74,8 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     refers = _refers(marked, start, end)
     if subject is None or any(start <= t.start < end for t in marked.terms):
         return None
-    if not refers and any(start <= p.start < end for p in marked.places):
+    clear = _is_clear(marked, start, end)
+    if not refers and not clear and any(start <= p.start < end for p in marked.places):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
     if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
@@ -87,7 +88,7 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     here = list(marked.tokens[start:end])
     if here and here[0].word in pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}:
         here = here[1:]
-    if any(token.word in pack["none"] - pack["not"] for token in here) or _is_clear(marked, start, end):
+    if any(token.word in pack["none"] - pack["not"] for token in here) or clear:
         side = marked.tokens[sides[0].start : sides[0].end]
         return [_word(side[0], denial_of(marked.pack)), *side, *words]
     if refers:
@@ -122,6 +123,9 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
     ]
     covered = {i for s in (*spans, *marked.sides, *marked.places) for i in range(s.start, s.end)}
     covered.update(_refers(marked, start, end))
+    states = [s for s in _clear_states(marked, start) if s.end <= end]
+    covered.update(i for s in states for i in range(s.start, s.end))
+    spans += states
     said = pack["none"] | pack["one"] | pack["clear"] | pack["seen"]
     light = said | pack["elided"] | pack["at"] | pack["verbs"] | pack["and"]
     rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
@@ -132,10 +136,18 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
 def _is_clear(marked: Marked, start: int, end: int) -> bool:
     """Whether a segment calls its side clear or normal, never "not clear" or "partially cleared"."""
     pack = marked.pack.words
-    if not (pack["not"] | pack["none"]).isdisjoint(marked.words[start:end]):
+    within = {i for s in _clear_states(marked, start) for i in range(s.start, s.end)}
+    if any(marked.words[i] in pack["not"] | pack["none"] for i in range(start, end) if i not in within):
         return False
     changed = {i for c in marked.changes for i in range(c.start, c.end)}
-    return any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end))
+    if any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end)):
+        return True
+    return any(s.end <= end for s in _clear_states(marked, start))
+
+
+def _clear_states(marked: Marked, start: int) -> list[Span]:
+    """The phrases from a place on that call a side clear: "sin alteraciones", "no abnormality"."""
+    return [s for s in marked.states if start <= s.start and marked.text(s) in marked.pack.words["clear"]]
 
 
 def _is_clear_before(marked: Marked, start: int, end: int) -> bool:
