@@ -22,7 +22,8 @@ SHIPPED = ("en", "zh", "de", "es")
 _BRACED = re.compile(r"\{([a-z_]+)\}")
 STATUSES = ("negated", "uncertain", "historical", "hypothetical")
 WORDS = (
-    "asides", "compares", "than", "articles", "that", "were", "present", "negative", "positive", "verdict_for",
+    "asides", "compares", "than", "articles", "that",
+    "were", "present", "negative", "positive", "verdict_for",
     "walls", "joins", "shares", "copulas", "not_at", "comparatives", "verbs", "single_hedges",
     "openers", "generic_devices", "tips", "between", "alternatives", "links", "list", "state_walls",
     "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
