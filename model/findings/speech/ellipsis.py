@@ -169,7 +169,7 @@ def _is_none_seen(marked: Marked, start: int, end: int) -> bool:
     """ "…; none seen": a segment that denies its subject and says nothing else."""
     pack = marked.pack.words
     words = [w for w in marked.words[start:end] if w.isalpha() and w not in pack["walls"] | pack["and"]]
-    if marked.words[start] == ":" or len(words) < 2 or words[0] not in pack["none"] - pack["not"] - {"no"}:
+    if len(words) < 2 or words[0] not in pack["none"] - pack["not"] - {"no"}:
         return False
     return all(word in pack["seen"] | pack["verbs"] | pack["elided"] for word in words[1:])
 

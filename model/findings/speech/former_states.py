@@ -10,7 +10,6 @@ from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
 _REACH = 4  # words before a state that tell its time
-_STOPS = frozenset((";", "."))
 
 
 def without_former_state(marked: Marked) -> list[Token] | None:
@@ -44,7 +43,7 @@ def _end(marked: Marked, state: Span) -> int:
     pack, words = marked.pack.words, marked.words
     light = pack["former"] | pack["walls"] | pack["and"] | pack["comma"]
     at = state.end
-    while at < len(words) and words[at] in light - _STOPS:
+    while at < len(words) and words[at] in light - {"."}:
         at += 1
     return at
 
@@ -55,7 +54,7 @@ def _is_of_now(marked: Marked, former: Span, begin: int, other: Span) -> bool:
     if _begin(marked, other) >= 0:
         return False
     first, second = (former, other) if former.start < other.start else (other, former)
-    if not _STOPS.isdisjoint(words[first.end : second.start]):
+    if "." in words[first.end : second.start] or _has_own_part(marked, other):
         return False
     own = (former.end, begin)  # "the previously enlarged heart": the part of the former state itself
     if any(first.end <= t.start and t.end <= second.start and t.start not in own for t in marked.terms):
@@ -63,3 +62,10 @@ def _is_of_now(marked: Marked, former: Span, begin: int, other: Span) -> bool:
     if not pack["former"].isdisjoint(words[begin : _end(marked, former)]):
         return True
     return not pack["present"].isdisjoint(words[max(0, other.start - _REACH) : other.start])
+
+
+def _has_own_part(marked: Marked, state: Span) -> bool:
+    """Whether a state is said of the part behind it: "the heart was enlarged; now normal mediastinum"."""
+    parts = [t for t in marked.terms if t.kind == "structure"]
+    gaps = [marked.words[state.end : t.start] for t in parts if t.start >= state.end]
+    return any(not gap or (len(gap) == 1 and gap[0].isalpha()) for gap in gaps)

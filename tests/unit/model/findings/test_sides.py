@@ -199,3 +199,16 @@ def test_one_thing_told_of_two_sides_is_one_finding(text: str, expected: str) ->
 def test_side_that_is_only_excluded_is_not_the_side(text: str) -> None:
     """ "On the right, not the left", in each language."""
     assert stated(text) == "+pneumothorax@R"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Follow-up of left effusion: none today.", "-pleural_effusion"),
+        ("Evaluate for pneumothorax: none seen.", "-pneumothorax"),
+        ("Effusions: right small, left none.", "+pleural_effusion@R -pleural_effusion@L"),
+    ],
+)
+def test_none_behind_what_was_looked_for_denies_it(text: str, expected: str) -> None:
+    """What a sentence only looks for, and does not find, is absent."""
+    assert stated(text) == " ".join(sorted(expected.split()))
