@@ -29,7 +29,8 @@ WORDS = (
     "none", "one", "clear", "through_lists", "explains", "or", "answers_yes", "excepts", "portions",
     "pronouns", "relatives", "showed", "conditionals", "ends_of_devices", "changes", "former", "months",
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
-    "denies_each", "opens_clause", "verbs_of_several",
+    "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
+    "markings", "films", "ended", "withdrawn", "partway",
 )  # fmt: skip
 
 

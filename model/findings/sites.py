@@ -55,7 +55,8 @@ def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: V
 
 def _is_at(marked: Marked, mention: Mention, area: Territory, phrases: Phrases) -> bool:
     start, end = mention.span.start, mention.span.end
-    before = marked.words[max(area.left, start - _BEFORE) : end]
+    # Not the mention itself: "pleural or pericardial effusion" is of the pleura too.
+    before = marked.words[max(area.left, start - _BEFORE) : start]
     behind = marked.words[end : min(area.right, end + _BEHIND)]
     at = next((i for i, word in enumerate(behind) if word in marked.pack.words["at"]), None)
     near = behind[:2] if at is None else behind
