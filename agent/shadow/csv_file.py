@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,10 +40,31 @@ class BadLine:
     reason: str
 
 
-def read_csv(path: Path, latest: datetime | None = None) -> Iterator[SignedText | BadLine]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameTime:
+    """The lines of each study at each time: of several reports, only their order says which one counts."""
+
+    lines: dict[tuple[str, ...], dict[bytes, int]] = field(default_factory=dict)
+
+    def note(self, report: SignedText, number: int) -> None:
+        """Note a report's line; one that says the same as another is no second report."""
+        named = (report.accession_number, report.patient_id, report.issuer_of_patient_id)
+        study = (report.study_instance_uid,) if report.study_instance_uid else named
+        lines = self.lines.setdefault((*study, report.signed_at.isoformat()), {})
+        lines.setdefault(hashlib.sha256(report.text.encode()).digest(), number)
+
+    def several(self) -> list[list[int]]:
+        """Return the lines of each study that has several reports of one time, or without a time."""
+        return [sorted(one.values()) for one in self.lines.values() if len(one) > 1]
+
+
+def read_csv(
+    path: Path, latest: datetime | None = None, same: SameTime | None = None
+) -> Iterator[SignedText | BadLine]:
     """Yield the reports in a file, and the lines that are not reports.
 
-    latest: a later `signed_at` is a mistake; such a report would stand against every correction.
+    latest: a later `signed_at` is a mistake; such a report would stand against every correction. same: is
+    told of every report.
 
     Raises:
         UnusableFile: it is not a table, or its first line does not name the columns.
@@ -52,8 +73,10 @@ def read_csv(path: Path, latest: datetime | None = None) -> Iterator[SignedText 
         if row.fault:
             yield BadLine(number=row.number, reason=row.fault)
         else:
-            line = _signed(row.values, row.number)
-            yield line if latest is None else _not_after(latest, line, row.number)
+            line = _not_after(latest, _signed(row.values, row.number), row.number)
+            if same is not None and isinstance(line, SignedText):
+                same.note(line, row.number)
+            yield line
 
 
 def _lacking(names: Collection[str]) -> str:
@@ -82,8 +105,8 @@ def _signed(row: Mapping[str, str], number: int) -> SignedText | BadLine:
     return SignedText(source="csv", key=digest, text=text, signed_at=at, **values)
 
 
-def _not_after(latest: datetime, line: SignedText | BadLine, number: int) -> SignedText | BadLine:
-    if isinstance(line, SignedText) and line.signed_at > latest:
+def _not_after(latest: datetime | None, line: SignedText | BadLine, number: int) -> SignedText | BadLine:
+    if latest is not None and isinstance(line, SignedText) and line.signed_at > latest:
         return BadLine(number=number, reason="`signed_at` lies in the future")
     return line
 
