@@ -37,9 +37,7 @@ def test_reports_that_only_their_order_decides_between_are_named(
     assert json.loads(run("shadow", "import", str(file), "--json").stdout)["same_time"] == [[2, 3], [8, 10]]
 
 
-def test_a_file_without_reports_says_so(
-    run: Run, database: Database, tmp_path: Path
-) -> None:
+def test_a_file_without_reports_says_so(run: Run, database: Database, tmp_path: Path) -> None:
     """An export that went wrong must not look like a day without reports."""
     file = tmp_path / "signed.csv"
     file.write_text("study_instance_uid,text\n\n", encoding="utf-8")
