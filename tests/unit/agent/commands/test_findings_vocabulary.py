@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -65,23 +66,26 @@ def test_check_without_a_file_restores_the_shipped_vocabulary(tmp_path: Path) ->
     assert extract_findings("Pleural air on the left.") == ()
 
 
-def test_signed_reports_are_imported_with_the_hospitals_words(
+def test_a_draft_and_a_signed_report_are_read_with_the_same_words(
     run: Run, config: Path, database: Database, tmp_path: Path
 ) -> None:
-    """A draft and a signed report that name a pneumothorax agree, whatever word the radiologist uses."""
+    """A draft of before the hospital's words agrees with its own text and another name of the finding."""
     at = now_of(database)
     with database.transaction() as session:
-        study = add_study(session, "1.2.3", at=at)
-        said = {"concept": "pneumothorax", "presence": "present", "laterality": "left", "evidence": "x"}
-        job = add_job(session, study, "DRAFTED", at=at)
-        add_draft(session, job, at=at, stored_after_s=None, content={"findings": [said]})
+        for uid, text in (("1.2.3", "Left pneumothorax."), ("1.2.4", "Pleural air on the left.")):
+            job = add_job(session, add_study(session, uid, at=at), "DRAFTED", at=at)
+            found = [asdict(one) for one in extract_findings(text)]
+            add_draft(session, job, at=at, stored_after_s=None, content={"findings": found}).text = text
     use(config, tmp_path, PLEURAL_AIR)
     signed = tmp_path / "signed.csv"
-    signed.write_text("study_instance_uid,text\n1.2.3,Pleural air on the left.\n", encoding="utf-8")
+    signed.write_text(
+        "study_instance_uid,text\n1.2.3,Pleural air on the left.\n1.2.4,Pleural air on the left.\n",
+        encoding="utf-8",
+    )
     assert run("shadow", "import", str(signed)).exit_code == 0
     (group,) = json.loads(run("shadow", "agreement", "--json").stdout)
     (concept,) = group["concepts"]
-    assert (concept["concept"], concept["true_positive"]) == ("pneumothorax", 1)
+    assert (concept["concept"], concept["true_positive"]) == ("pneumothorax", 2)
 
 
 def test_files_are_drafted_with_the_hospitals_words(tmp_path: Path) -> None:
