@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from model.findings.scope.other_films import is_of_prior
 from model.findings.spans import Marked, Span
 from model.findings.speech.directions import is_direction
-from model.findings.territory import Territory, joined
+from model.findings.territory import Territory, joined, joined_to_denial
 from model.findings.types import Change, Laterality, Severity
 
 
@@ -51,10 +51,14 @@ def attributes_of(marked: Marked, territory: Territory, *, device: bool = False)
     )
 
 
-def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> list[Attributes]:
+def share(
+    marked: Marked, found: Sequence[tuple[Span, Attributes, bool]], denied: Sequence[bool]
+) -> list[Attributes]:
     """Give directly joined mentions the side, place and change stated for only one of the pair.
 
-    `found`: mention, its own attributes, whether it is a device; findings and devices share nothing.
+    `found`: mention, its own attributes, whether it is a device; findings and devices share nothing. denied:
+    whether each is denied, for "no pneumothorax, with effusion on the right" denies it on either side, but in
+    "effusion but no pneumothorax on the right" the side is of both.
     """
     shared = [attributes for _, attributes, _ in found]
     if len(found) < 2:
@@ -77,8 +81,14 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
         if second.change is None and first.change in (Change.UNCHANGED, Change.NEW):
             second = replace(second, change=first.change)
         shared[index + 1] = second
-    for index in reversed(pairs):  # what follows the pair
+    for index in reversed(range(len(found) - 1)):  # what follows the pair
         first, second = shared[index], shared[index + 1]
+        parted = index in pairs and denied[index] and not denied[index + 1]
+        denial = not denied[index] and denied[index + 1] and found[index][2] == found[index + 1][2]
+        if parted or not (
+            index in pairs or (denial and joined_to_denial(marked, found[index][0], found[index + 1][0]))
+        ):
+            continue
         if first.laterality is None and first.location is None:
             first = replace(first, laterality=second.laterality, location=second.location)
         if first.change is None and second.change is Change.UNCHANGED:
@@ -89,18 +99,6 @@ def share(marked: Marked, found: Sequence[tuple[Span, Attributes, bool]]) -> lis
 
 def _joining(marked: Marked) -> frozenset[str]:
     return marked.pack.words["and"] | marked.pack.words["comma"]
-
-
-def sides_with_severities(marked: Marked, territory: Territory) -> tuple[tuple[Laterality, Severity], ...]:
-    """Each side with its severity in "small left and moderate right"; empty if there is no such phrase."""
-    if len(marked.sides) < 2 or len(marked.severities) < 2:
-        return ()
-    pairs = []
-    for severity in (s for s in marked.severities if territory.left <= s.start < territory.mention.start):
-        side = next((s for s in marked.sides if s.start in (severity.end, severity.end + 1)), None)
-        if side is not None and side.key in ("left", "right") and side.end <= territory.mention.start:
-            pairs.append((Laterality(side.key), Severity(severity.key)))
-    return tuple(pairs) if len({side for side, _ in pairs}) == 2 else ()
 
 
 def _laterality(marked: Marked, territory: Territory) -> Laterality | None:

@@ -30,7 +30,8 @@ WORDS = (
     "pronouns", "relatives", "showed", "conditionals", "ends_of_devices", "changes", "former", "months",
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
-    "markings", "films", "ended", "withdrawn", "partway",
+    "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
+    "were", "present", "negative", "positive", "verdict_for",
 )  # fmt: skip
 
 
@@ -128,6 +129,12 @@ def pack_of(data: Mapping[str, Any]) -> Pack:
         terms=_terms(data.get("terms", {})),
         wording=data.get("wording", {}),
     )
+
+
+@lru_cache(maxsize=16)
+def denial_of(pack: Pack) -> str:
+    """The word of a language that denies what follows; empty if its pack names none."""
+    return next((word for word in pack.before["negated"] if word in pack.words["none"]), "")
 
 
 def _written_out(phrase: str, words: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from model.findings.attributes import Attributes, attributes_of, share, sides_with_severities
+from model.findings.attributes import Attributes, attributes_of, share
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
@@ -22,12 +22,16 @@ from model.findings.scope.unchanged import is_unchanged
 from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
+from model.findings.speech.comparisons import with_compared_sides
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
+from model.findings.speech.former_states import without_former_state
 from model.findings.speech.repairs import repaired
+from model.findings.speech.verdicts import with_verdicts
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
+from model.findings.two_sides import by_side
 from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary
 
@@ -72,7 +76,17 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
     return marked
 
 
-_STEPS = (repaired, without_excluded_side, without_former_side, answered, with_exceptions, with_subjects)
+_STEPS = (
+    repaired,
+    without_excluded_side,
+    without_former_side,
+    without_former_state,
+    with_compared_sides,
+    with_verdicts,
+    answered,
+    with_exceptions,
+    with_subjects,
+)
 
 
 def _sentence_reads(
@@ -82,12 +96,13 @@ def _sentence_reads(
     governed += [m.span for m in mentions if m.statement is not None]
     scopes = scopes_of(marked, governed)
     areas = {t.mention: t for t in territories(marked, [m.span for m in mentions])}
-    attributes = share(marked, _attributes(marked, mentions, areas, vocabulary))
+    contexts = [_context(marked, mention, scopes, governed, vocabulary) for mention in mentions]
+    denied = [context.status is Assertion.NEGATED for context in contexts]
+    attributes = share(marked, _attributes(marked, mentions, areas, vocabulary), denied)
     found: list[Read] = []
     pseudo = any(cue.kind == "pseudo" for cue in marked.cues)
-    for mention, attribute in zip(mentions, attributes, strict=True):
+    for mention, attribute, context in zip(mentions, attributes, contexts, strict=True):
         area = areas[mention.span]
-        context = _context(marked, mention, scopes, governed, vocabulary)
         unchanged = pseudo and is_unchanged(marked, mention.span)
         if unchanged and attribute.change is None:
             attribute = replace(attribute, change=Change.UNCHANGED)
@@ -110,7 +125,7 @@ def _sentence_reads(
             concept = _refined(marked, vocabulary, key, area)
             finding = _finding(mention, concept, presence, attribute, sentence)
             read = Read(finding, mention.only_hints, why=_why(marked, mention, context, concept.key))
-            found += _by_side(marked, area, concept, read)
+            found += by_side(marked, area, concept, read)
     return found
 
 
@@ -248,15 +263,6 @@ def _finding(
         change=attributes.change if absent == gone else None,
         evidence=sentence,
     )
-
-
-def _by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> list[Read]:
-    """Two findings for "small left and moderate right effusions", else the one."""
-    pairs = sides_with_severities(marked, area) if concept.sided else ()
-    finding = read.finding
-    if not pairs or finding is None or finding.presence is Presence.ABSENT:
-        return [read]
-    return [replace(read, finding=replace(finding, laterality=side, severity=grade)) for side, grade in pairs]
 
 
 def _without_outweighed(found: Sequence[Read]) -> list[Read]:

@@ -12,10 +12,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
-from model.findings.lexicon import STATUSES, Pack
+from model.findings.lexicon import STATUSES, Pack, denial_of
 from model.findings.text.glued import SHORTEST, unglued
-from model.findings.text.labels import SIGNS, labelled, with_signs
+from model.findings.text.labels import SIGNS, labelled
 from model.findings.text.phrases import PhraseTree
+from model.findings.text.signs import MARKS, with_signs
 from model.findings.text.tokens import Shorthand, Token, expanded, tokens_of, words_of
 from model.findings.variants import british, variants
 from model.findings.vocabulary import Vocabulary
@@ -84,7 +85,7 @@ class Reader:
         for phrase, labels in _phrases(vocabulary, pack).items():
             words = [token.word for token in expanded(tokens_of(phrase), contractions)]
             self._tree.add(words, labels)
-        self._denial = next((w for w in pack.before["negated"] if w in pack.words["none"]), "")
+        self._denial = denial_of(pack)
         self._letters = frozenset(pack.letters)
         self._pairs = frozenset(_pairs_of_terms(vocabulary, pack))
 
@@ -112,7 +113,7 @@ class Reader:
             found = [self._month(text, found, i) for i in range(len(found))]
         if max(map(len, bag - self._tree.words), default=0) >= SHORTEST:
             found = unglued(found, self._tree.words, self.pack.words["none"])
-        if "+" in bag:
+        if not MARKS.isdisjoint(bag):
             found = with_signs(found, self._denial)
         if not self._shorthand.first_words.isdisjoint(bag):
             found = expanded(found, self._shorthand)

@@ -56,6 +56,12 @@ def joined(marked: Marked, first: Span, second: Span) -> bool:
     return not gap or (words["shares"].issuperset(gap) and gap[0] in words["joins"])
 
 
+def joined_to_denial(marked: Marked, first: Span, second: Span) -> bool:
+    """Whether a finding is followed by a denied one in its phrase: "effusion without pneumothorax"."""
+    gap, words = marked.words[first.end : second.start], marked.pack.words
+    return bool(gap) and gap[0] in words["joins"] - words["comma"] and words["none"].issuperset(gap[1:])
+
+
 def _left_edge(marked: Marked, previous: int | None, start: int) -> int:
     words, joins = marked.words, marked.pack.words["joins"]
     begin = 0 if previous is None else previous

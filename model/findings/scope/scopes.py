@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model.findings.scope.earlier_films import shown_before
+from model.findings.scope.lists import (
+    HARD_STOPS,
+    begins_aside,
+    begins_normal_part,
+    begins_unmarked,
+    list_ends,
+    opens_statement,
+    repeats,
+    rest_of_clause,
+    turns,
+)
 from model.findings.scope.other_films import says_other_film
 from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
-
-_HARD_STOPS = frozenset((";", "."))
 
 
 def scopes_of(marked: Marked, mentions: Sequence[Span]) -> tuple[Scope, ...]:
@@ -45,7 +54,7 @@ def _denies_behind_no_change(marked: Marked) -> list[Scope]:
             and marked.words[cue.start] in marked.pack.words["none"]
             and alternatives.intersection(follows)
         ):
-            end = cue.end + len(_rest_of_clause(marked, cue.end))
+            end = cue.end + len(rest_of_clause(marked, cue.end))
             found.append(
                 Scope(Span("before:negated", "negated", cue.start, cue.end), "negated", cue.end, end, True)
             )
@@ -120,38 +129,27 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
     before = words[: cue.start]
     bracketed = before.count("(") > before.count(")")
     parting = pack["and"] | pack["with"] | {",", ":"}
+    again = repeats(marked, cue, mentions) if kind == "negated" else -1
     for index in range(begin, len(words)):
         word = words[index]
-        if index in ends or word in _HARD_STOPS or (word == ")" and bracketed):
+        if index == again or (kind == "negated" and begins_aside(marked, cue, index, mentions)):
             return index
-        if index > cue.end and _begins_unmarked(marked, index, mentions):
+        if index in ends or word in HARD_STOPS or (word == ")" and bracketed):
+            return index
+        if index > cue.end and begins_unmarked(marked, index, mentions):
             return index
         if word in parting and index > cue.end:
             if kind != "negated" and index + 1 in openers:
                 return index
+            if kind == "negated" and turns(marked, index):
+                return index
             if word in pack["with"] and kind == "negated" and index + 1 not in openers:
-                if not _opens_statement(marked, index):
+                if not opens_statement(marked, index):
                     continue
                 return index
-            if word == ":" or _list_ends(marked, cue, index) or _begins_normal_part(marked, index, mentions):
+            if word == ":" or list_ends(marked, cue, index) or begins_normal_part(marked, index, mentions):
                 return index
     return len(words)
-
-
-def _begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No effusion mild cardiomegaly": a graded or sided finding after another, with nothing between."""
-    if not any(m.end == index for m in mentions):
-        return False
-    if any(m.start == index and m.kind == "statement" for m in mentions):
-        return True  # "no pneumothorax heart enlarged"
-    if not any(s.start == index for s in (*marked.severities, *marked.sides)):
-        return False
-    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start > index), None)
-    if following is None or following - index > 4:
-        return False
-    pack = marked.pack.words
-    joins = pack["alternatives"] | pack["and"] | pack["comma"]
-    return joins.isdisjoint(marked.words[index:following])
 
 
 def _behind_lead(marked: Marked, cue: Span) -> int:
@@ -160,59 +158,6 @@ def _behind_lead(marked: Marked, cue: Span) -> int:
     while index < len(marked.words) and marked.words[index] in marked.pack.words["leads"]:
         index += 1
     return index + 1 if marked.words[index : index + 1] == (":",) else cue.end
-
-
-def _begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No widening, trachea central": a body part with a normal state is never a further item of a
-    denial.
-    """
-    normal = [s for s in marked.states if s.key in ("normal", "clear")]
-    return any(
-        m.kind == "statement"
-        and m.start == index + 1
-        and any(m.start <= s.start and s.end == m.end for s in normal)
-        for m in mentions
-    )
-
-
-def _list_ends(marked: Marked, cue: Span, index: int) -> bool:
-    """Whether a new statement begins after the comma or conjunction at `index`."""
-    words, pack = marked.words, marked.pack.words
-    following = index + 1
-    while following < len(words) and (words[following] in pack["and"] or words[following] == "then"):
-        following += 1
-    if following < len(words) and words[following] in pack["alternatives"]:
-        return False
-    rest = _rest_of_clause(marked, following)
-    if marked.text(cue) in pack["through_lists"]:
-        return bool(pack["verbs"].intersection(rest))
-    if words[index] == "," and pack["alternatives"].intersection(rest):
-        return _has_verb_first(marked, rest)
-    single = marked.text(cue) in pack["single_hedges"]
-    if single and (words[index] in pack["and"] or words[index] == ","):
-        return True
-    return _opens_statement(marked, following - 1)
-
-
-def _opens_statement(marked: Marked, index: int) -> bool:
-    return index + 1 < len(marked.words) and marked.words[index + 1] in marked.pack.new_statement
-
-
-def _rest_of_clause(marked: Marked, start: int) -> Sequence[str]:
-    ends = [c.start for c in marked.cues if c.kind == "end" and c.start >= start]
-    ends += [i for i in range(start, len(marked.words)) if marked.words[i] in _HARD_STOPS]
-    return marked.words[start : min(ends, default=len(marked.words))]
-
-
-def _has_verb_first(marked: Marked, rest: Sequence[str]) -> bool:
-    """Whether a verb occurs before the list continues: ", the heart is enlarged or …"."""
-    pack = marked.pack.words
-    for word in rest:
-        if word in pack["alternatives"]:
-            return False
-        if word in pack["verbs"]:
-            return True
-    return False
 
 
 def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
@@ -234,7 +179,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
             return index + 1
         if index in ended and not passed_mention and _lacks_subject(marked, index, cue):
             continue
-        if word in _HARD_STOPS or index in ended:
+        if word in HARD_STOPS or index in ended:
             return index + 1
         if word in pack["verbs"] and passed_mention:
             return index + 1
@@ -300,7 +245,7 @@ def _is_described(marked: Marked, index: int, cue: Span, mentions: Sequence[Span
 
     "Small effusion, pneumothorax absent"; but "effusion, pneumothorax absent".
     """
-    begin = max((i + 1 for i in range(index) if marked.words[i] in (",", "、", *_HARD_STOPS)), default=0)
+    begin = max((i + 1 for i in range(index) if marked.words[i] in (",", "、", *HARD_STOPS)), default=0)
 
     def inside(spans: Sequence[Span]) -> bool:
         return any(begin <= s.start and s.end <= index for s in spans)

@@ -8,7 +8,7 @@ from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
 _LIGHT = frozenset(("the", "on", "in", "at", ","))
-_BEHIND = frozenset((",", ".", ";", ")", "as", "side", "("))
+_BEHIND = frozenset((",", ".", "。", ";", ")", "as", "side", "("))
 
 
 def without_excluded_side(marked: Marked) -> list[Token] | None:
@@ -19,9 +19,10 @@ def without_excluded_side(marked: Marked) -> list[Token] | None:
     sides = [s for s in marked.sides if s.key in ("left", "right")]
     if len(sides) < 2 or negations.isdisjoint(marked.bag):
         return None
+    light = _LIGHT | marked.pack.words["at"] | marked.pack.words["articles"]
     for side in sides:
         start = side.start
-        while start and marked.words[start - 1] in _LIGHT:
+        while start and marked.words[start - 1] in light:
             start -= 1
         other = any(s.key != side.key for s in sides)
         behind = marked.words[side.end] if side.end < len(marked.words) else "."

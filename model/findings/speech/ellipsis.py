@@ -1,13 +1,14 @@
 """Subjects that are not repeated: "left effusion unchanged, right resolved", "none on the left".
 
 A segment that says something about a side but names no finding gets the finding of the segment before it, and
-becomes a separate statement.
+becomes a separate statement. "Right effusion, left clear" denies it on the left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.lexicon import denial_of
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
@@ -30,7 +31,7 @@ def with_subjects(marked: Marked) -> list[Token] | None:
     changed = False
     subject: Span | None = None
     for start, end in parts:
-        stated = [t for t in marked.terms if start <= t.start < end and t.kind in ("synonym", "weak")]
+        stated = _stated(marked, start, end)
         completed = _completed(marked, start, end, subject) if subject is not None else None
         if completed is None:
             found += marked.tokens[start:end]
@@ -59,14 +60,24 @@ def _segments(marked: Marked) -> list[tuple[int, int]]:
     return [*zip([0, *cuts], [*cuts, len(marked.words)], strict=True)]
 
 
+def _stated(marked: Marked, start: int, end: int) -> list[Span]:
+    """The findings of a segment, without those of a clause about something else: "where a tube is"."""
+    found = [t for t in marked.terms if start <= t.start < end and t.kind in ("synonym", "weak")]
+    aside = next((i for i in range(start, end) if marked.words[i] in marked.pack.words["asides"]), end)
+    return [t for t in found if t.start < aside] or found
+
+
 def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> list[Token] | None:
     """A segment with its subject inserted after its side; None if it does not lack one."""
-    if subject is None or any(start <= t.start < end for t in (*marked.terms, *marked.places)):
+    refers = _refers(marked, start, end)
+    if subject is None or any(start <= t.start < end for t in marked.terms):
+        return None
+    if not refers and any(start <= p.start < end for p in marked.places):
         return None
     sides = [s for s in marked.sides if start <= s.start and s.end <= end]
     if not sides and _is_none_seen(marked, start, end) and _is_open(marked, subject, start):
         first = marked.tokens[start]
-        return [_word(first, "no"), *marked.tokens[subject.start : subject.end]]
+        return [_word(first, denial_of(marked.pack)), *marked.tokens[subject.start : subject.end]]
     if len(sides) != 1 or sides[0].key not in ("left", "right") or not _says_something(marked, start, end):
         return None
     pack = marked.pack.words
@@ -74,16 +85,27 @@ def _completed(marked: Marked, start: int, end: int, subject: Span | None) -> li
     here = list(marked.tokens[start:end])
     if here and here[0].word in pack["comma"] | pack["and"] | pack["walls"] | {";", ":"}:
         here = here[1:]
-    if any(token.word in pack["none"] and token.word != "not" for token in here):
+    if any(token.word in pack["none"] - pack["not"] for token in here) or _is_clear(marked, start, end):
         side = marked.tokens[sides[0].start : sides[0].end]
-        return [_word(side[0], "no"), *side, *words]
-    ones = [i for i, token in enumerate(here) if token.word in pack["one"]]
-    if ones:
-        return [*here[: ones[0]], *words, *here[ones[0] + 1 :]]
+        return [_word(side[0], denial_of(marked.pack)), *side, *words]
+    if refers:
+        at = refers[0] - (end - len(here))
+        return [*here[:at], *words, *here[at + 1 :]]
     at = sides[0].end - (end - len(here))
     while at < len(here) and here[at].word in ("side", "sided", "lung"):
         at += 1
     return [*here[:at], *words, *here[at:]]
+
+
+def _refers(marked: Marked, start: int, end: int) -> list[int]:
+    """The words of a segment that stand for a noun: "a small one", "that on the right"."""
+    pack, words = marked.pack.words, marked.words
+    return [
+        i
+        for i in range(start, end)
+        if words[i] in pack["one"]
+        or (words[i] in pack["that"] and not pack["at"].isdisjoint(words[i + 1 : i + 2]))
+    ]
 
 
 def _says_something(marked: Marked, start: int, end: int) -> bool:
@@ -96,12 +118,22 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
         and s.end <= end
         and (s.kind in ("changes", "severities") or s.kind.startswith("after:"))
     ]
-    covered = {i for s in (*spans, *marked.sides) for i in range(s.start, s.end)}
+    covered = {i for s in (*spans, *marked.sides, *marked.places) for i in range(s.start, s.end)}
+    covered.update(_refers(marked, start, end))
     said = pack["none"] | pack["one"] | pack["clear"] | pack["seen"]
     light = said | pack["elided"] | pack["at"] | pack["verbs"] | pack["and"]
     rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
     says = bool(spans) or not said.isdisjoint(marked.words[start:end])
     return says and all(word in light or word in pack["walls"] for word in rest)
+
+
+def _is_clear(marked: Marked, start: int, end: int) -> bool:
+    """Whether a segment calls its side clear or normal, never "not clear" or "partially cleared"."""
+    pack = marked.pack.words
+    if not (pack["not"] | pack["none"]).isdisjoint(marked.words[start:end]):
+        return False
+    changed = {i for c in marked.changes for i in range(c.start, c.end)}
+    return any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end))
 
 
 def _is_open(marked: Marked, subject: Span, start: int) -> bool:

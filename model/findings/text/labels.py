@@ -27,40 +27,6 @@ def labelled(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def with_signs(tokens: Sequence[Token], denial: str) -> list[Token]:
-    """The tokens of "+ effusion, - ptx" with the minus as a denial. A lone minus is a bullet.
-
-    denial: the word of the language for it.
-    """
-    found: list[Token] = []
-    for i, token in enumerate(tokens):
-        if _stands_before(tokens, i, "+"):
-            found.append(Token(";", token.start, token.end))
-        elif denial and _stands_before(tokens, i, "-"):
-            found.append(Token(denial, token.start, token.end))
-        elif token.word in ("+", "-") and _stands_behind(tokens, i):  # "ptx- eff+"
-            answer = token.word if token.word == "+" or not denial else denial
-            found += (Token(":", token.start, token.start), Token(answer, token.start, token.end))
-            found.append(Token(";", token.end, token.end))
-        else:
-            found.append(token)
-    return found
-
-
-def _stands_before(tokens: Sequence[Token], index: int, sign: str) -> bool:
-    """Whether a sign opens an item: at the beginning or after a sign, with a word after it."""
-    if tokens[index].word != sign or index + 1 == len(tokens) or not tokens[index + 1].word.isalpha():
-        return False
-    return index == 0 or tokens[index - 1].word in (",", ";", "|")
-
-
-def _stands_behind(tokens: Sequence[Token], index: int) -> bool:
-    """Whether a sign is written at the end of a word."""
-    token = tokens[index]
-    attached = index > 0 and tokens[index - 1].end == token.start and tokens[index - 1].word.isalpha()
-    return attached and (index + 1 == len(tokens) or tokens[index + 1].start > token.end)
-
-
 def _sign(tokens: Sequence[Token], index: int, found: Sequence[Token]) -> str:
     word = tokens[index].word
     before = found[-1].word if found else ""

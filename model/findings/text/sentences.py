@@ -59,9 +59,12 @@ _ABBREVIATED = frozenset(
             "lt",
             "rt",
         ),
-        *("at", "od", "in", "ca", "cf", "zw", "gf", "dv"),
+        *("re", "li", "ds", "zq", "at", "od", "in", "ca", "cf", "zw", "gf", "dv"),
     )
 )
+# German and Spanish sides, which end a sentence unless it goes on in small letters or with a sign.
+_SIDE = re.compile(r"\b(?:re|li|bds|izq)\.$", re.IGNORECASE)
+_GOES_ON = re.compile(r"[ \t]{0,9}[a-zäöüß+,;-]")
 _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not take quadratic time.
 _BOUNDARY = re.compile(
@@ -145,6 +148,8 @@ def _is_abbreviation(text: str, begin: int, boundary: re.Match[str]) -> bool:
     if text[at - 2 : at].lower() not in _ABBREVIATED and text[at - 2 : at - 1].isalnum():
         return False
     window = text[max(begin, boundary.start() - 8) : boundary.end()]
+    if _SIDE.search(window):
+        return _GOES_ON.match(text, boundary.end()) is not None
     if not _ABBREVIATIONS.search(window):
         return False
     following = text[boundary.end() : boundary.end() + 2].strip()
