@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from model.findings.scope.other_films import is_of_prior
 from model.findings.spans import Marked, Span
 from model.findings.speech.directions import is_direction
-from model.findings.territory import Territory, joined, joined_to_denial
+from model.findings.territory import PLACES_GO_ON, Territory, joined, joined_to_denial
 from model.findings.types import Change, Laterality, Severity
 
 
@@ -120,7 +120,8 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
         return None
     if before and keys == {"left", "right"}:
         gap = marked.words[before[-2].end : before[-1].start]
-        if not (_joining(marked) | marked.pack.words["alternatives"]) & set(gap):
+        joined = (_joining(marked) | marked.pack.words["alternatives"]) & set(gap)
+        if not joined or _has_own_noun(marked, before[-2], before[-1]):
             keys = {before[-1].key}
     if not before and keys == {"left", "right"}:  # "deviated to the left by a right effusion"
         gap = marked.words[sides[0].end : sides[1].start]
@@ -129,6 +130,26 @@ def _laterality(marked: Marked, territory: Territory) -> Laterality | None:
     if "bilateral" in keys or keys == {"left", "right"}:
         return Laterality.BILATERAL
     return Laterality(next(iter(keys)))
+
+
+def _has_own_noun(marked: Marked, first: Span, second: Span) -> bool:
+    """Whether a side belongs to a noun that is no term: "left mastectomy, right effusion"."""
+    pack, words = marked.pack.words, marked.words
+    if words[second.start - 1] not in pack["comma"] - pack["alternatives"]:
+        return False
+    families = (marked.severities, marked.places, marked.changes, marked.states, marked.cues, marked.terms)
+    known = {i for spans in families for s in spans for i in range(s.start, s.end)}
+    light = (
+        pack["and"]
+        | pack["at"]
+        | pack["links"]
+        | pack["verbs"]
+        | pack["elided"]
+        | pack["compares"]
+        | PLACES_GO_ON
+    )
+    between = range(first.end, second.start)
+    return any(words[i].isalpha() and i not in known and words[i] not in light for i in between)
 
 
 def _location(marked: Marked, territory: Territory, device: bool) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from model.findings.spans import Marked, Span
 
-_PLACES_GO_ON = frozenset(("left", "right", "lower", "upper", "middle", "both"))
+PLACES_GO_ON = frozenset(("left", "right", "lower", "upper", "middle", "both"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,6 @@ def _right_edge(marked: Marked, end: int, following: int | None) -> int:
     for join in (i for i in range(end, limit) if words[i] in joins):
         after = words[join + 1] if join + 1 < len(words) else ""
         rest = words[join + 1 : limit]
-        if after not in _PLACES_GO_ON or joins.isdisjoint(rest):
+        if after not in PLACES_GO_ON or joins.isdisjoint(rest):
             return join
     return limit

@@ -145,7 +145,8 @@ def denied_end(case: MentionCase) -> MentionContext | None:
     for end in (s for s in case.governing if not s.forward and (s.cue.start, s.cue.end) in ends):
         between = case.marked.words[case.mention.end : end.cue.start]
         others = any(case.mention.end <= m.start < end.cue.start for m in case.mentions)
-        parted = others or not (_SIGNS | pack["and"] | pack["or"] | _PRONOUNS).isdisjoint(between)
+        parting = _SIGNS | pack["and"] | pack["or"] | pack["walls"] | _PRONOUNS
+        parted = others or not parting.isdisjoint(between)  # "no pneumothorax after removal of the drain"
         for cue in (s for s in case.governing if s.forward and s.cue.end <= case.mention.start):
             first, last = case.marked.words[cue.cue.start], case.marked.words[cue.cue.end - 1]
             before = case.marked.words[cue.cue.end : case.mention.start]

@@ -33,7 +33,9 @@ def with_subjects(marked: Marked) -> list[Token] | None:
     for start, end in parts:
         stated = _stated(marked, start, end)
         completed = _completed(marked, start, end, subject) if subject is not None else None
-        if completed is None:
+        if completed is None and _is_clear_before(marked, start, end):
+            changed = True  # "right clear, left effusion": the right is not the effusion's
+        elif completed is None:
             found += marked.tokens[start:end]
         else:
             said = _without_sign(marked, found)
@@ -134,6 +136,15 @@ def _is_clear(marked: Marked, start: int, end: int) -> bool:
         return False
     changed = {i for c in marked.changes for i in range(c.start, c.end)}
     return any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end))
+
+
+def _is_clear_before(marked: Marked, start: int, end: int) -> bool:
+    """Whether a segment calls its side clear before anything is named."""
+    sides = {s.key for s in marked.sides if start <= s.start < end}
+    named = any(t.start < end for t in marked.terms) or any(start <= p.start < end for p in marked.places)
+    if named or len(sides) != 1 or not _is_clear(marked, start, end):
+        return False
+    return _says_something(marked, start, end)
 
 
 def _is_open(marked: Marked, subject: Span, start: int) -> bool:

@@ -72,6 +72,7 @@ def test_list_of_denied_things_names_none_of_them_again(text: str, expected: str
         ("Kein Pneumothorax unter liegender Drainage rechts.", "-pneumothorax +chest_tube@R"),
         ("Kein Erguss trotz ZVK links.", "-pleural_effusion +central_line@L"),
         ("Kein Pneumothorax nach Entfernung der Thoraxdrainage.", "-pneumothorax -chest_tube"),
+        ("No se observa neumotórax tras retirada del drenaje.", "-pneumothorax"),
         ("Keine Verlagerung der Trachea nach links.", "-tracheal_deviation"),
         ("Sin neumotórax tras colocación de drenaje torácico derecho.", "-pneumothorax +chest_tube@R"),
     ],

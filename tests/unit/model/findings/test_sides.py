@@ -51,6 +51,24 @@ def test_side_that_is_not_wholly_clear_keeps_the_finding(text: str, expected: st
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Right clear, left effusion.", "+pleural_effusion@L"),
+        ("The left is clear; consolidation on the right.", "+consolidation@R"),
+        ("Rechts frei, links Erguss.", "+pleural_effusion@L"),
+        ("Left mastectomy, right effusion.", "+pleural_effusion@R"),
+        ("Left clavicle plate, right basal consolidation.", "+consolidation@R"),
+        ("Left upper, right lower lobe opacities.", "+lung_opacity@B"),
+        ("Left, right effusions.", "+pleural_effusion@B"),
+        ("Right lung is clear, left shows consolidation.", "-lung_opacity@R +consolidation@L"),
+    ],
+)
+def test_side_with_something_else_before_is_not_the_side_of_the_finding(text: str, expected: str) -> None:
+    """A side that is clear, or that has a noun of its own, does not make the next finding bilateral."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "Effusions R>L.",
