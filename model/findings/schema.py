@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from model.findings.lexicon import STATUSES, WORDS
-from model.findings.shape import Record, Rows, Shape, Table, Value, Words
+from model.findings.shape import KeyedShape, PlainValue, RecordList, RecordShape, Shape, WordList
 from model.findings.text.headings import Kind
 
 STATES = ("enlarged", "widened", "borderline", "prominent", "engorged", "elevated", "blunted", "deviated",
@@ -24,37 +24,37 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 3 and all(isinstance(part, str) for part in value)
 
 
-_TEXT = Value("text", _is_text)
-_FLAG = Value("true or false", lambda value: isinstance(value, bool))
-_VERSION = Value("text or a number", _is_version)
-_TEXT_OR_NULL = Value("text or null", lambda value: value is None or _is_text(value))
-_CODE = Value("[scheme, value, meaning], all text (in quotation marks)", _is_code)
-_ANY = Value("anything", lambda _value: True)  # checked by its own module: text_maps, wording_check
-_WORDS = Words()
+_TEXT = PlainValue("text", _is_text)
+_FLAG = PlainValue("true or false", lambda value: isinstance(value, bool))
+_VERSION = PlainValue("text or a number", _is_version)
+_TEXT_OR_NULL = PlainValue("text or null", lambda value: value is None or _is_text(value))
+_CODE = PlainValue("[scheme, value, meaning], all text (in quotation marks)", _is_code)
+_ANY = PlainValue("anything", lambda _value: True)  # checked by its own module: text_maps, wording_check
+_WORDS = WordList()
 
-_CONCEPT = Record({
+_CONCEPT = RecordShape({
     "name": _TEXT, "chexpert": _TEXT_OR_NULL, "region": _TEXT, "code": _CODE, "site": _TEXT,
     **dict.fromkeys(("device", "acute", "broad", "sided", "passes"), _FLAG),
     **dict.fromkeys(("synonyms", "weak", "inverse"), _WORDS),
-    "becomes": Table(_WORDS),
+    "becomes": KeyedShape(_WORDS),
 })  # fmt: skip
-_STRUCTURE = Record({"terms": _WORDS, "normal": _WORDS, "states": Table(_TEXT), "clear": _FLAG})
+_STRUCTURE = RecordShape({"terms": _WORDS, "normal": _WORDS, "states": KeyedShape(_TEXT), "clear": _FLAG})
 
-VOCABULARY = Record({
+VOCABULARY = RecordShape({
     "version": _VERSION,
-    "concepts": Table(_CONCEPT),
-    "locations": Table(Record({"name": _TEXT, "terms": _WORDS})),
-    "structures": Table(_STRUCTURE),
-    **dict.fromkeys(("denials", "malposition", "misplaced"), Table(_WORDS)),
+    "concepts": KeyedShape(_CONCEPT),
+    "locations": KeyedShape(RecordShape({"name": _TEXT, "terms": _WORDS})),
+    "structures": KeyedShape(_STRUCTURE),
+    **dict.fromkeys(("denials", "malposition", "misplaced"), KeyedShape(_WORDS)),
     **dict.fromkeys(("state_normal", "artefacts", "ignore"), _WORDS),
-    "elsewhere": Rows(Record({"concepts": _WORDS, "words": _WORDS}, needed=("concepts", "words"))),
+    "elsewhere": RecordList(RecordShape({"concepts": _WORDS, "words": _WORDS}, needed=("concepts", "words"))),
     "abbreviations": _ANY,
-    "languages": Table(_ANY),
+    "languages": KeyedShape(_ANY),
 })  # fmt: skip
 
 
-def _sections(*names: str) -> Record:
-    return Record(dict.fromkeys(names, _WORDS))
+def _sections(*names: str) -> RecordShape:
+    return RecordShape(dict.fromkeys(names, _WORDS))
 
 
 _LISTS = ("not_negated", "ends", "new_statement", "exceptions", "body_openers", "bare_headings",
@@ -74,11 +74,11 @@ _PACK: dict[str, Shape] = {
     "words": _sections(*WORDS),
     "abbreviations": _ANY,
     "letters": _ANY,
-    "terms": Record({
-        "concepts": Table(_sections("synonyms", "weak", "inverse")),
-        **dict.fromkeys(("locations", "structures", "denials"), Table(_WORDS)),
+    "terms": RecordShape({
+        "concepts": KeyedShape(_sections("synonyms", "weak", "inverse")),
+        **dict.fromkeys(("locations", "structures", "denials"), KeyedShape(_WORDS)),
         **dict.fromkeys(("ignore", "both"), _WORDS),
     }),
     "wording": _ANY,
 }  # fmt: skip
-PACK = Record(_PACK)
+PACK = RecordShape(_PACK)

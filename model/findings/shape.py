@@ -14,7 +14,7 @@ from model.findings.text_maps import UNQUOTED
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class PlainValue:
     """A plain value; `said` is what it must be."""
 
     said: str
@@ -22,19 +22,19 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordList:
     """A list of texts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class KeyedShape:
     """A mapping with any keys, all of whose values have one shape."""
 
     of: Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RecordShape:
     """A mapping with these keys only, of which `needed` must be there."""
 
     fields: Mapping[str, Shape]
@@ -42,32 +42,34 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RecordList:
     """A list of records."""
 
-    of: Record
+    of: RecordShape
 
 
-Shape = Value | Words | Table | Record | Rows
+Shape = PlainValue | WordList | KeyedShape | RecordShape | RecordList
 _LEFT_OUT = object()
 
 
-def fitting(value: object, shape: Table | Record, place: str, problems: list[str]) -> dict[str, Any]:
+def fitting(
+    value: object, shape: KeyedShape | RecordShape, place: str, problems: list[str]
+) -> dict[str, Any]:
     """`value` without the parts that do not have their shape; each of these is added to `problems`."""
     fits = _fit(value, shape, place, problems)
     return fits if isinstance(fits, dict) else {}
 
 
 def _fit(value: object, shape: Shape, place: str, problems: list[str]) -> object:
-    if isinstance(shape, Value):
+    if isinstance(shape, PlainValue):
         if shape.fits(value):
             return value
         return _wrong(place, f"must be {shape.said}, not {value!r}", problems)
-    if isinstance(shape, Words | Rows):
+    if isinstance(shape, WordList | RecordList):
         if not isinstance(value, list):
-            what = "words" if isinstance(shape, Words) else "entries"
+            what = "words" if isinstance(shape, WordList) else "entries"
             return _wrong(place, f"must be a list of {what}, in brackets", problems)
-        if isinstance(shape, Words):
+        if isinstance(shape, WordList):
             return [word for word in value if _is_text(word) or _wrong_text(place, word, problems)]
         rows = [_fit(row, shape.of, f"{place}.{number}", problems) for number, row in enumerate(value)]
         return [row for row in rows if row is not _LEFT_OUT]
@@ -77,20 +79,20 @@ def _fit(value: object, shape: Shape, place: str, problems: list[str]) -> object
 
 
 def _fit_mapping(
-    value: Mapping[object, object], shape: Table | Record, place: str, problems: list[str]
+    value: Mapping[object, object], shape: KeyedShape | RecordShape, place: str, problems: list[str]
 ) -> object:
     fits: dict[str, object] = {}
     for key, entry in value.items():
         at = f"{place}.{key}" if place else str(key)
-        of = shape.of if isinstance(shape, Table) else shape.fields.get(str(key))
+        of = shape.of if isinstance(shape, KeyedShape) else shape.fields.get(str(key))
         if not isinstance(key, str) or not key.strip():
             problems.append(f"{place or 'the file'}: the key {key!r} {UNQUOTED}")
         elif of is None:
-            known = shape.fields if isinstance(shape, Record) else ()
+            known = shape.fields if isinstance(shape, RecordShape) else ()
             problems.append(f"{at}: `{key}` is not known here; use one of {', '.join(known)}")
         elif (fit := _fit(entry, of, at, problems)) is not _LEFT_OUT:
             fits[key] = fit
-    missing = [key for key in shape.needed if key not in value] if isinstance(shape, Record) else []
+    missing = [key for key in shape.needed if key not in value] if isinstance(shape, RecordShape) else []
     return _wrong(place, f"needs {' and '.join(missing)}", problems) if missing else fits
 
 

@@ -130,7 +130,7 @@ def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
         VocabularyError: the file cannot be read or is wrong; every problem is listed.
     """
     if extension is not None:
-        return _build(content_of(Path(extension)))
+        return read_vocabulary(extension)
     if not _in_force:
         return shipped_vocabulary()
     known = _in_force[0]
@@ -139,15 +139,23 @@ def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
     return known
 
 
-def put_in_force(extension: Path | str | None) -> Vocabulary:
-    """Make a hospital's file the vocabulary of this process, at its start; None for only the shipped one.
+def read_vocabulary(extension: Path | str | None) -> Vocabulary:
+    """The vocabulary of a hospital's file, read anew with its language files; None for only the shipped one.
+
+    Raises:
+        VocabularyError: the file cannot be read or is wrong; every problem is listed.
+    """
+    return shipped_vocabulary() if extension is None else _build(content_of(Path(extension)))
+
+
+def put_in_force(extension: Vocabulary | Path | str | None) -> None:
+    """Make a vocabulary, or a hospital's file, the vocabulary of this process; None for only the shipped one.
 
     Raises:
         VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
     """
-    vocabulary = shipped_vocabulary() if extension is None else load_vocabulary(extension)
-    _in_force[:] = [vocabulary]
-    return vocabulary
+    known = extension if isinstance(extension, Vocabulary) else read_vocabulary(extension)
+    _in_force[:] = [known]
 
 
 def put_in_force_unread(extension: Path | str | None) -> None:
