@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+from model.findings.text.tokens import words_of
 from model.findings.variants import variants
 
 Words = Mapping[str, Sequence[str]]  # key -> the words that name it
@@ -98,11 +99,13 @@ def _pack_words(table: Mapping[str, Any]) -> Words:
 
 
 def _forms(word: str) -> Sequence[str]:
-    return tuple(form.lower() for form in variants(word))
+    return tuple(form for variant in variants(word) for form in _as_written(variant))
 
 
 def _as_written(word: str) -> Sequence[str]:
-    return (word.lower(),)
+    """The form in which a text is searched: "Pleural-effusion" is "pleural effusion"; none without words."""
+    words = words_of(word.lower())
+    return (" ".join(words),) if words else ()
 
 
 def _owned_codes(base: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:

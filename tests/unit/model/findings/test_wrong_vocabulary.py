@@ -191,6 +191,10 @@ def test_location_that_no_document_can_carry_is_refused(tmp_path: Path, name: st
             "languages.en.terms.concepts.pneumothorax: 'effusions' already belongs to pleural_effusion",
         ),
         (
+            "concepts: {mass: {weak: [Pleural-effusion]}}",
+            "concepts.mass: 'pleural effusion' already belongs to pleural_effusion",
+        ),
+        (
             "languages: {de: {terms: {concepts: {mass: {weak: [erguss]}}}}}",
             "languages.de.terms.concepts.mass: 'erguss' already belongs to pleural_effusion",
         ),
