@@ -1,48 +1,73 @@
-"""Words of a hospital that take the place of a concept's own: "tension pneumothorax" is longer than
+"""Words of a hospital that take the place of shipped ones: "tension pneumothorax" is longer than
 "pneumothorax", and the longest phrase wins, so that the text no longer states the shorter concept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from model.findings.text.tokens import words_of
 from model.findings.variants import variants
 from model.findings.vocabulary import Vocabulary, shipped_vocabulary
 
 Phrase = tuple[str, ...]
+WordsOf = Callable[[str, Vocabulary, str], Iterable[str]]  # key, vocabulary, language
 
 
-def overlaid(concept: str, vocabulary: Vocabulary) -> dict[str, str]:
+def overlaid_concept(key: str, vocabulary: Vocabulary) -> dict[str, str]:
     """The concepts that are read instead of this one by a hospital's own words: each with such a word."""
-    known, shipped = vocabulary.concepts[concept], shipped_vocabulary()
-    before = shipped.concepts.get(concept)
+    before = shipped_vocabulary().concepts.get(key)
     found: dict[str, str] = {}
-    for other, words in known.becomes.items():
+    for other, words in vocabulary.concepts[key].becomes.items():
         were = before.becomes.get(other, ()) if before is not None else ()
         found.update((other, word) for word in words if word not in were)
+    return _overlaid(key, vocabulary, vocabulary.concepts, _words_of_concept) | found
+
+
+def overlaid_location(key: str, vocabulary: Vocabulary) -> dict[str, str]:
+    """The same for a zone or place: "distal right main bronchus" instead of "right main bronchus"."""
+    return _overlaid(key, vocabulary, vocabulary.locations, _words_of_location)
+
+
+def _overlaid(key: str, vocabulary: Vocabulary, keys: Collection[str], listed: WordsOf) -> dict[str, str]:
+    shipped = shipped_vocabulary()
+    found: dict[str, str] = {}
     for language in vocabulary.packs:
-        terms = set(_phrases(concept, vocabulary, language))
-        for other in vocabulary.concepts:
-            if other == concept or (language not in shipped.packs and other in shipped.concepts):
+        terms = set(_phrases(listed(key, vocabulary, language), language))
+        for other in keys:
+            new_words_of_shipped = language not in shipped.packs and _is_shipped(other)
+            if other == key or new_words_of_shipped:
                 continue  # the words of a new language for what is shipped are as fine as the shipped ones
-            own = dict.fromkeys(_phrases(other, vocabulary, language))
-            for phrase in _phrases(other, shipped, language):
-                own.pop(phrase, None)
-            if longer := [phrase for phrase in own if _contains(phrase, terms)]:
+            before = set(listed(other, shipped, language))
+            own = [word for word in listed(other, vocabulary, language) if word not in before]
+            if longer := [phrase for phrase in _phrases(own, language) if _contains(phrase, terms)]:
                 found.setdefault(other, " ".join(longer[0]))
     return found
 
 
-def _phrases(key: str, vocabulary: Vocabulary, language: str) -> Iterator[Phrase]:
+def _is_shipped(key: str) -> bool:
+    shipped = shipped_vocabulary()
+    return key in shipped.concepts or key in shipped.locations
+
+
+def _words_of_concept(key: str, vocabulary: Vocabulary, language: str) -> Iterator[str]:
     """The words that state or suggest a concept in a language."""
     concept, pack = vocabulary.concepts.get(key), vocabulary.packs.get(language)
-    if concept is None or pack is None:
-        return
-    listed = [word for words in pack.terms.concepts.get(key, {}).values() for word in words]
-    if language == "en":
-        listed += (concept.name, *concept.synonyms, *concept.weak, *concept.inverse)
-    for word in listed:
+    if concept is not None and language == "en":
+        yield from (concept.name, *concept.synonyms, *concept.weak, *concept.inverse)
+    for words in pack.terms.concepts.get(key, {}).values() if pack is not None else ():
+        yield from words
+
+
+def _words_of_location(key: str, vocabulary: Vocabulary, language: str) -> Iterator[str]:
+    place, pack = vocabulary.locations.get(key), vocabulary.packs.get(language)
+    if place is not None and language == "en":
+        yield from (place.name, *place.terms)
+    yield from pack.terms.locations.get(key, ()) if pack is not None else ()
+
+
+def _phrases(words: Iterable[str], language: str) -> Iterator[Phrase]:
+    for word in words:
         yield from (words_of(form.lower()) for form in (variants(word) if language == "en" else (word,)))
 
 

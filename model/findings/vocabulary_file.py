@@ -103,7 +103,7 @@ def _languages(listed: Mapping[str, object], beside: Path, problems: list[str]) 
 def _read(file: Path) -> dict[Any, Any]:
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError) as exc:  # ValueError: not UTF-8, or a name with a zero byte
         raise VocabularyError(str(file), [f"cannot be read as UTF-8 text ({type(exc).__name__})"]) from exc
     return _parse(text, str(file))
 

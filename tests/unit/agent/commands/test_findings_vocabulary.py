@@ -118,7 +118,14 @@ TENSION = "tension_pneumothorax: {chexpert: Pneumothorax, region: pleura, code: 
 )
 def test_concept_that_takes_texts_from_an_urgent_one_is_refused(tmp_path: Path, content: str) -> None:
     """What was urgent must stay so: "tension pneumothorax" is no `pneumothorax` any more."""
-    with pytest.raises(SettingsError, match=r"urgency\[0\]\.concept: the rule 'pneumothorax' would miss"):
+    with pytest.raises(SettingsError, match=r"urgency\[0\]\.concept: .*, and the rule would miss it"):
+        check(configured(tmp_path, content))
+
+
+def test_location_that_takes_texts_from_an_urgent_one_is_refused(tmp_path: Path) -> None:
+    """A tube in the "distal right main bronchus" is no less urgent."""
+    content = "locations: {distal: {name: distal right main bronchus}}"
+    with pytest.raises(SettingsError, match=r"\.location: .* as distal instead of right_main_bronchus"):
         check(configured(tmp_path, content))
 
 

@@ -89,6 +89,7 @@ def test_wrong_letters_are_refused(tmp_path: Path) -> None:
         "abbreviations: 5",
         "languages: 5",
         "languages: {en: 5}",
+        'languages: {en: "a\\0b"}',
         "languages: {en: {terms: {concepts: null}}}",
         "languages: {en: {terms: {locations: []}}}",
         "languages: {en: {ends: [7]}}",
