@@ -17,7 +17,7 @@ from agent.foundation.settings.load import load_settings
 from agent.foundation.settings.tree import Settings
 from model.findings.errors import VocabularyError
 from model.findings.extract import extract_findings
-from model.findings.vocabulary import put_in_force
+from model.findings.vocabulary import load_vocabulary, put_in_force, put_in_force_unread
 from tests.unit.agent.commands.conftest import Run
 from tests.unit.agent.rows import add_draft, add_job, add_study, now_of
 
@@ -106,3 +106,69 @@ def test_wrong_vocabulary_stops_what_needs_it_and_nothing_else(
     assert run("shadow", "status").exit_code == 0
     result = run("shadow", "disagreements", "--concept", "mass")
     assert (result.exit_code, "ours.yaml" in result.stderr) == (2, True)
+
+
+TENSION = "tension_pneumothorax: {chexpert: Pneumothorax, region: pleura, code: [X, '1', x], site: pleura}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"concepts: {{{TENSION}}}",
+        "concepts: {mass: {weak: [tension pneumothorax]}}",
+        "languages: {de: {terms: {concepts: {mass: {synonyms: [pneu links]}}}}}",
+        "concepts: {pneumothorax: {becomes: {mass: [tension]}}}",
+    ],
+)
+def test_concept_that_takes_texts_from_an_urgent_one_is_refused(tmp_path: Path, content: str) -> None:
+    """What was urgent must stay so: "tension pneumothorax" is no `pneumothorax` any more."""
+    with pytest.raises(SettingsError, match=r"urgency\[0\]\.concept: .*, and the rule would miss it"):
+        check(configured(tmp_path, content))
+
+
+def test_location_that_takes_texts_from_an_urgent_one_is_refused(tmp_path: Path) -> None:
+    """A tube in the "distal right main bronchus" is no less urgent."""
+    content = "locations: {distal: {name: distal right main bronchus}}"
+    with pytest.raises(SettingsError, match=r"\.location: .* as distal instead of right_main_bronchus"):
+        check(configured(tmp_path, content))
+
+
+def test_rule_that_names_the_own_concept_too_is_right(tmp_path: Path) -> None:
+    """The remedy of the message is enough; the draft stays critical."""
+    config = configured(tmp_path, f"concepts: {{{TENSION}}}")
+    with config.open("a", encoding="utf-8") as file:
+        concepts = "[pneumothorax, tension_pneumothorax]"
+        file.write(f"urgency: [{{name: p, concept: {concepts}, level: critical, priority: 5}}]\n")
+    check(config, strict=False)
+    assert [f.concept for f in extract_findings("Tension pneumothorax.")] == ["tension_pneumothorax"]
+
+
+def test_edit_counts_only_after_a_reload(tmp_path: Path) -> None:
+    """A half-saved file stops no report; the next reload refuses it, and the old one stays in force."""
+    config = configured(tmp_path, PLEURAL_AIR)
+    check(config)
+    for content in ("concepts: 7\n", f"concepts: {{{TENSION}}}"):
+        (tmp_path / "ours.yaml").write_text(content)
+        assert [f.concept for f in extract_findings("Pleural air on the left.")] == ["pneumothorax"]
+        with pytest.raises(SettingsError):
+            check(config)
+        assert [f.concept for f in extract_findings("Pleural air on the left.")] == ["pneumothorax"]
+
+
+def test_reload_reads_the_language_files_anew(tmp_path: Path) -> None:
+    """A language file that became wrong is found although the vocabulary's own file is as it was."""
+    (tmp_path / "ours_en.yaml").write_text("negated: {before: [zero sign of]}\n")
+    config = configured(tmp_path, "languages: {en: ours_en.yaml}\n")
+    check(config)
+    (tmp_path / "ours_en.yaml").write_text("negated: {before: 5}\n")
+    with pytest.raises(SettingsError, match=r"languages\.en\.negated\.before: must be a list"):
+        check(config)
+
+
+def test_file_of_a_command_is_read_once(tmp_path: Path) -> None:
+    """The first text reads it; a later edit does not change the middle of a run."""
+    (tmp_path / "ours.yaml").write_text(PLEURAL_AIR)
+    put_in_force_unread(tmp_path / "ours.yaml")
+    first = load_vocabulary()
+    (tmp_path / "ours.yaml").write_text("concepts: 7\n")
+    assert load_vocabulary() is first
