@@ -7,7 +7,7 @@ silently: YAML reads an unquoted `no` as False, and a full stop in a value parts
 from __future__ import annotations
 
 from model.findings.text.characters import plain
-from model.findings.text.labels import with_signs
+from model.findings.text.signs import with_signs
 from model.findings.text.tokens import Shorthand, Token, expanded, tokens_of, words_of
 
 UNQUOTED = "is not text: put it in quotation marks, as YAML reads no, on, yes and numbers in its own way"
