@@ -30,7 +30,8 @@ def dicom(
     output: _Output,
 ) -> None:
     """Write the studies in a folder, with the reports in a table, as a data file for training."""
-    from agent.commands.data_files import SkippedFiles, read_reports, studies_of_folder
+    from agent.commands.data_files import SkippedFiles, studies_of_folder
+    from agent.commands.data_reports import read_reports
     from agent.foundation.log import silence_libraries
 
     silence_libraries()

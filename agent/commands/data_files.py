@@ -6,11 +6,9 @@ that a radiologist has verified.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from pydicom import Dataset
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from agent.commands.data_reports import KnownReport, KnownReports
 from agent.database.session import Database
 from agent.database.tables import Draft, Instance, Study
 from agent.foundation.errors import AgentError, UnreadableImage
@@ -27,7 +26,7 @@ from agent.objects.store import InstanceStore
 from agent.reports.material import indication_of
 from dicom_sr import attributes
 from model.train.sources.sections import split_report
-from model.train.sources.study import SourceError, SourceStudy
+from model.train.sources.study import SourceStudy
 
 _LONGEST_ID = 16  # characters of a digest that identifies a study or an image
 
@@ -39,40 +38,12 @@ class SkippedFiles:
     files: Counter[str]
 
 
-def read_reports(table: Path) -> dict[str, dict[str, str]]:
-    """The sections of each report, by Study Instance UID and by Accession Number.
-
-    Raises:
-        SourceError.
-    """
-    csv.field_size_limit(sys.maxsize)
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = set(reader.fieldnames or ())
-            if not columns & {"study_instance_uid", "accession_number"}:
-                raise SourceError("the table of reports names no study")
-            if "text" not in columns and not {"findings", "impression"} <= columns:
-                raise SourceError("the table of reports has no text")
-            return dict(_keyed(reader))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"the table of reports cannot be read ({type(error).__name__})") from error
-
-
-def _keyed(rows: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
-    for row in rows:
-        sections = split_report(row["text"]) if row.get("text") else {}
-        stated = {name: row[name].strip() for name in ("findings", "impression") if row.get(name)}
-        for key in ("study_instance_uid", "accession_number"):
-            if row.get(key):
-                yield row[key].strip(), sections | stated
-
-
 def studies_of_folder(
-    folder: Path, reports: Mapping[str, dict[str, str]], images: Path, skipped: SkippedFiles
+    folder: Path, reports: KnownReports, images: Path, skipped: SkippedFiles
 ) -> Iterator[SourceStudy]:
     """The studies in a folder whose report is known; writes their images as PNG to `images`."""
     groups: dict[str, list[StudyImage]] = {}
+    patients: dict[str, set[str]] = {}  # by accession number
     for path in sorted(one for one in folder.rglob("*") if one.is_file()):
         try:
             found = load_image(path)
@@ -80,13 +51,42 @@ def studies_of_folder(
             skipped.files[str(error)] += 1  # its text is ours
             continue
         groups.setdefault(attributes.text(found.header, "StudyInstanceUID"), []).append(found)
+        accession = attributes.text(found.header, "AccessionNumber")
+        patients.setdefault(accession, set()).add(attributes.text(found.header, "PatientID"))
+    shared = {accession for accession, named in patients.items() if len(named) > 1}
     for uid, group in groups.items():
-        header = group[0].header
-        sections = reports.get(uid) or reports.get(attributes.text(header, "AccessionNumber"))
-        if not uid or sections is None:
-            skipped.files["no report"] += len(group)
+        report = _report(uid, group, reports, shared)
+        if isinstance(report, str):
+            skipped.files[report] += len(group)
             continue
-        yield _study(uid, group, sections, images)
+        yield _study(uid, group, report.sections, images)
+
+
+def _report(
+    uid: str, group: Sequence[StudyImage], reports: KnownReports, shared: Collection[str]
+) -> KnownReport | str:
+    """Return a study's report, or why it has none: another patient's report would be learnt as its truth.
+
+    shared: the accession numbers under which the folder has several patients.
+    """
+    named = {attributes.text(one.header, "PatientID") for one in group}
+    if len(named) > 1:
+        return "the images of the study name several patient IDs"
+    report = reports.of_studies.get(uid)
+    if report is None:
+        # A study may state its number in some of its images only.
+        stated = {attributes.text(one.header, "AccessionNumber") for one in group} - {""}
+        if len(stated) > 1:
+            return "no report under the study's UID, and its images name several accession numbers"
+        (accession,) = stated or {""}
+        report = reports.of_accessions.get(accession)
+        if report is not None and accession in shared:
+            return "images of several patient IDs have the accession number; name the study in the table"
+    if not uid or report is None:
+        return "no report"
+    if report.patient_id and report.patient_id not in named:
+        return "the table names another patient ID"
+    return report
 
 
 def verified_studies(

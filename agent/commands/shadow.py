@@ -20,6 +20,8 @@ from agent.commands.common import (
 from agent.foundation.counted import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.shadow.accuracy import ConceptAccuracy
     from agent.shadow.rates import Rate
 
@@ -47,14 +49,15 @@ def import_reports(
 
     from agent.database.session import database_now
     from agent.shadow.comparing import compare_due
-    from agent.shadow.csv_file import BadLine, read_csv
+    from agent.shadow.csv_file import BadLine, SameTime, read_csv
     from agent.shadow.signed import enter
 
     database = database_of(settings_of(config))
-    taken, known, bad = 0, 0, []
+    taken, known, bad, same = 0, 0, [], SameTime()
     with database.reading() as session:
         latest = database_now(session) + timedelta(days=1)
-    for line in track(read_csv(file, latest), "reading", disable=as_json, transient=True, console=console()):
+    lines = read_csv(file, latest, same)
+    for line in track(lines, "reading", disable=as_json, transient=True, console=console()):
         if isinstance(line, BadLine):
             bad.append(line)
             continue
@@ -65,15 +68,41 @@ def import_reports(
     while done := compare_due(database):
         looked += done
     if as_json:
-        print_json({"taken": taken, "known": known, "bad": bad, "studies_compared": looked})
+        print_json(
+            {
+                "taken": taken,
+                "known": known,
+                "bad": bad,
+                "same_time": same.several(),
+                "studies_compared": looked,
+            }
+        )
         raise typer.Exit(1 if bad else 0)
     compared = counted(looked, "study", "studies")
-    print(f"{counted(taken, 'report')} taken, {known} known already, {compared} compared")
+    if taken + known + len(bad) == 0:
+        print(f"{file} holds no reports: there is no line below the names of its columns")
+    else:
+        print(f"{counted(taken, 'report')} taken, {known} known already, {compared} compared")
     for one in bad[:_MOST_BAD_LINES]:
         print(f"line {one.number} was left out: {one.reason}")
     if len(bad) > _MOST_BAD_LINES:
         print(f"and {counted(len(bad) - _MOST_BAD_LINES, 'further line')}")
+    _print_same_time(same.several())
     raise typer.Exit(1 if bad else 0)
+
+
+def _print_same_time(several: Sequence[Sequence[int]]) -> None:
+    """Say which lines their order alone decides between; only the hospital knows which one stands."""
+    if not several:
+        return
+    print(
+        f"{counted(len(several), 'study has', 'studies have')} several reports of the same signed_at, or "
+        "without one, and the last line of each counts; state when each was signed:"
+    )
+    for lines in several[:_MOST_BAD_LINES]:
+        print(f"  lines {', '.join(map(str, lines))}")
+    if len(several) > _MOST_BAD_LINES:
+        print(f"  and of {counted(len(several) - _MOST_BAD_LINES, 'further study', 'further studies')}")
 
 
 def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:

@@ -25,7 +25,6 @@ from agent.database.tables import (
 from agent.shadow.readings import ComparedStudy, paired, pairs_of, plain
 from agent.shadow.signed import names_accession, names_study, other_patient, reports_of, standing_report
 from model.findings.extract import ReportReading, read_report
-from model.findings.stored import finding_of
 from model.findings.types import Finding
 
 BATCH = 100
@@ -138,7 +137,8 @@ def _challengers(session: Session, drafts: Sequence[Draft]) -> Sequence[Challeng
 def _challenger_comparison(
     draft: ChallengerDraft, study: Study, signed: Iterable[Finding]
 ) -> ChallengerComparison:
-    pairs = paired([finding_of(one) for one in draft.content.get("findings") or ()], signed)
+    """Compare both texts, as `_comparison` does."""
+    pairs = paired(read_report(draft.text).findings, signed)
     return ChallengerComparison(
         challenger_id=draft.id,
         study_id=study.id,
@@ -153,7 +153,12 @@ def _challenger_comparison(
 def _comparison(
     draft: Draft, study: Study, report: SignedReport, signed: Iterable[Finding], now: datetime
 ) -> ShadowComparison:
-    pairs = paired([finding_of(one) for one in draft.content.get("findings") or ()], signed)
+    """Compare both texts, read with the vocabulary in force.
+
+    The findings stored with the draft were read when it was made; with the words that a hospital has added
+    since, the same text would disagree with itself.
+    """
+    pairs = paired(read_report(draft.text).findings, signed)
     return ShadowComparison(
         draft_id=draft.id,
         study_id=study.id,

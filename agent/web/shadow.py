@@ -21,7 +21,6 @@ from agent.shadow.marking import MarkedPiece, marked
 from agent.shadow.readings import ConceptPair, pairs_of
 from agent.web.priors import films_of
 from model.findings.extract import read_report
-from model.findings.stored import finding_of
 
 _LISTED = 200
 _NAMES = ("site", "device", "month", "model", "finding")
@@ -143,14 +142,14 @@ def read_disagreement(database: Database, comparison_id: int, chosen: Chosen) ->
         study, draft = session.get_one(Study, row.study_id), session.get_one(Draft, row.draft_id)
         report = session.get_one(SignedReport, row.report_id)
         pairs = {name: pair for name, pair in pairs_of(row.pairs).items() if pair.disagrees}
-        drafted = [finding_of(one) for one in draft.content.get("findings") or ()]
         return DisagreementView(
             comparison_id=row.id,
             study=study,
             films=films_of(session, row.study_id),
             priors=(),
             pairs=pairs,
-            draft=marked(draft.text, drafted, pairs),
+            # Read like the signed report, and as both were when they were compared.
+            draft=marked(draft.text, read_report(draft.text).findings, pairs),
             signed=marked(report.text, read_report(report.text).findings, pairs),
             drafted_at=row.drafted_at,
             signed_at=report.signed_at,

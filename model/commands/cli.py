@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.commands.findings import evaluate_findings_command, findings_command, normalise_command
+from model.commands.findings import Extension, evaluate_findings_command, findings_command, normalise_command
 from model.commands.prepare import data_app, init_command, recipe_command
 from model.commands.word_order import word_order_command
 from model.errors import ModelError
@@ -188,12 +188,15 @@ def evaluate_command(
         float | None,
         typer.Option("--gpus", min=0, help="GPUs of each Ray worker; 1 if there is one, else 0."),
     ] = None,
+    vocabulary: Extension = None,
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
     """Drafts the studies of a data file and scores the drafts against their reports."""
     from model.commands.evaluate_data import evaluate_lines
+    from model.findings.vocabulary import put_in_force
 
+    put_in_force(vocabulary)
     extras = {"RaTEScore": ratescore, "RadGraph-F1": radgraph, "CheXbert-F1": chexbert}
     for line in evaluate_lines(
         directory,
@@ -239,17 +242,22 @@ def table(
     seeds: Annotated[
         Path | None, typer.Option("--seeds", help="Runs of one recipe, seed-1, seed-2 …: mean and spread.")
     ] = None,
+    vocabulary: Extension = None,
     as_json: _Json = False,
     threads: _Threads = 0,
 ) -> None:
     """Measures every stage and decoder on the same held-out phantoms: quality, forward passes, speed."""
     from model.commands.evaluate import measure_seeds, measure_table
+    from model.findings.vocabulary import put_in_force
 
+    put_in_force(vocabulary)
     count = 96 if quick else studies
     lines = (
         measure_table(checkpoint, runs, count, threads, first_seed=first_seed, as_json=as_json)
         if seeds is None
-        else measure_seeds(seeds, count, threads, first_seed=first_seed, as_json=as_json)
+        else measure_seeds(
+            seeds, count, threads, first_seed=first_seed, as_json=as_json, vocabulary=vocabulary
+        )
     )
     for line in lines:
         typer.echo(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -58,10 +59,17 @@ def measure_table(
 
 
 def measure_seeds(
-    folder: Path, studies: int, threads: int, *, first_seed: int, as_json: bool
+    folder: Path,
+    studies: int,
+    threads: int,
+    *,
+    first_seed: int,
+    as_json: bool,
+    vocabulary: Path | None = None,
 ) -> Iterator[str]:
     """The table's rows over the runs `seed-N` of a folder, mean and standard deviation.
 
+    vocabulary: the file in force; rows that were read with another one are not taken from what is stored.
     With `as_json` the last line is {"seeds", "studies", "first_seed", "budget", "rows"}. Raises: SeedsError
     where there is none.
     """
@@ -73,8 +81,11 @@ def measure_seeds(
             f"{folder} holds no finished run seed-N; echo-model table-models --config seeds --seed 1 …"
         )
     tables = []
+    measurement = f"{first_seed}-{studies}"
+    if vocabulary is not None:
+        measurement += f"-{hashlib.sha256(vocabulary.read_bytes()).hexdigest()[:12]}"
     for run in runs:
-        tables.append(_rows_of(run, studies, first_seed))
+        tables.append(_rows_of(run, studies, first_seed, measurement))
         yield f"{run}: {len(tables[-1])} rows"
     rows, spent = over_seeds(tables), budgets(runs)
     yield f"{'':34}{'seeds':>6}" + "".join(f"{title:>17}" for title, _, _ in _SPREAD)
@@ -94,9 +105,9 @@ def measure_seeds(
         )
 
 
-def _rows_of(run: Path, studies: int, first_seed: int) -> list[Measured]:
+def _rows_of(run: Path, studies: int, first_seed: int, measurement: str) -> list[Measured]:
     """A seed's rows; measured once, and stored in its folder until a stage is trained again."""
-    kept = run / f"table-{first_seed}-{studies}.json"
+    kept = run / f"table-{measurement}.json"
     trained = max(done.stat().st_mtime_ns for done in run.glob("*/done"))
     if kept.exists() and kept.stat().st_mtime_ns >= trained:
         return [Measured(**row) for row in json.loads(kept.read_text(encoding="utf-8"))]

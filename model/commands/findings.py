@@ -36,7 +36,8 @@ from model.findings.wording import wording_in
 _File = Annotated[
     Path, typer.Argument(help="JSON lines {id, text}; - reads standard input.", show_default=False)
 ]
-_Extension = Annotated[
+# Of every command that reads findings.
+Extension = Annotated[
     Path | None,
     typer.Option("--vocabulary", help="A hospital's vocabulary file that extends the shipped one."),
 ]
@@ -44,7 +45,7 @@ _Extension = Annotated[
 
 def findings_command(
     file: _File,
-    vocabulary: _Extension = None,
+    vocabulary: Extension = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Adds for each mention the cue, the scope and the rule that decided."),
@@ -88,7 +89,7 @@ def evaluate_findings_command(
             show_default=False,
         ),
     ],
-    vocabulary: _Extension = None,
+    vocabulary: Extension = None,
     as_json: Annotated[bool, typer.Option("--json", help="The last line is one JSON object.")] = False,
 ) -> None:
     """Prints precision, recall and F1 of reading annotated text, per concept and presence."""
@@ -135,7 +136,7 @@ def normalise_command(
             "normal.",
         ),
     ],
-    vocabulary: _Extension = None,
+    vocabulary: Extension = None,
     language: Annotated[
         str,
         typer.Option(

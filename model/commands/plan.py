@@ -24,12 +24,26 @@ def plan_lines(file: Path, stage: str, gpu: str | None, processes: int) -> Itera
     names = sections(recipe) if stage == "all" else [stage]
     if not set(names) <= set(sections(recipe)):
         raise TrainingConfigError(f"stage {stage!r} cannot be planned; there are all, {sections(recipe)}")
+    _check_files(recipe)
     model = _model(recipe)
     total = sum(shape.numel() for shape in Backbone.tensor_shapes(model.network).values())
     rate, memory = _machine(gpu)
     yield f"{total / 1e9:.2f} billion weights, {recipe.precision}, at {rate / 1e12:.1f} TFLOP/s a process"
     for name in names:
         yield from lines_of(plan_recipe(recipe, name, model, total, processes), rate, memory)
+
+
+def _check_files(recipe: TrainingConfig) -> None:
+    """Refuse a recipe whose data files are not there: training would end where the plan promised time."""
+    places = {"data": recipe.data, "distillation": recipe.distillation, "validation": recipe.validation}
+    missing = [
+        f"{name}.json_lines.file: {data.json_lines.file} does not exist; write its path relative to the "
+        "working directory, or make it with echo-model data"
+        for name, data in places.items()
+        if data is not None and data.json_lines is not None and not data.json_lines.file.is_file()
+    ]
+    if missing:
+        raise TrainingConfigError("; ".join(missing))
 
 
 def _model(recipe: TrainingConfig) -> ModelConfig:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from model.commands.findings import text_lines
+from model.commands.findings import Extension, text_lines
 
 
 def word_order_command(
@@ -20,11 +20,14 @@ def word_order_command(
     checkpoint: Annotated[
         Path, typer.Option("--checkpoint", help="The checkpoint's folder, in which it is stored.")
     ],
+    vocabulary: Extension = None,
 ) -> None:
     """Learns the word order of a training text and stores it with a checkpoint's weights."""
     from model.findings.canonical import split_sentences
+    from model.findings.vocabulary import put_in_force
     from model.network.word_order import learn_word_order
 
+    put_in_force(vocabulary)
     order = learn_word_order(sentence for text in text_lines(file) for sentence in split_sentences(text))
     written = order.save(checkpoint)
     typer.echo(f"{len(order.counts)} words, {len(order.pairs)} pairs: {written}")

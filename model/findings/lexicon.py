@@ -22,8 +22,6 @@ SHIPPED = ("en", "zh", "de", "es")
 _BRACED = re.compile(r"\{([a-z_]+)\}")
 STATUSES = ("negated", "uncertain", "historical", "hypothetical")
 WORDS = (
-    "asides", "compares", "than", "articles", "that",
-    "were", "present", "negative", "positive", "verdict_for",
     "walls", "joins", "shares", "copulas", "not_at", "comparatives", "verbs", "single_hedges",
     "openers", "generic_devices", "tips", "between", "alternatives", "links", "list", "state_walls",
     "and", "with", "old", "purposes", "prior_films", "other_views", "this_film", "seen", "at", "motion",
@@ -31,7 +29,9 @@ WORDS = (
     "none", "one", "clear", "through_lists", "explains", "or", "answers_yes", "excepts", "portions",
     "pronouns", "relatives", "showed", "conditionals", "ends_of_devices", "changes", "former", "months",
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
-    "denies_each", "opens_clause", "verbs_of_several",
+    "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
+    "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
+    "were", "present", "negative", "positive", "verdict_for", "posts",
 )  # fmt: skip
 
 

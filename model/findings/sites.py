@@ -55,7 +55,11 @@ def is_artefact(marked: Marked, mention: Mention, area: Territory, vocabulary: V
 
 def _is_at(marked: Marked, mention: Mention, area: Territory, phrases: Phrases) -> bool:
     start, end = mention.span.start, mention.span.end
-    before = marked.words[max(area.left, start - _BEFORE) : end]
+    # Not the mention itself, and not what is listed before it: "pericardial and pleural effusion".
+    listing = marked.pack.words["and"] | marked.pack.words["alternatives"]
+    first = max(area.left, start - _BEFORE)
+    first = max((i + 1 for i in range(first, start) if marked.words[i] in listing), default=first)
+    before = marked.words[first:start]
     behind = marked.words[end : min(area.right, end + _BEHIND)]
     at = next((i for i, word in enumerate(behind) if word in marked.pack.words["at"]), None)
     near = behind[:2] if at is None else behind

@@ -9,19 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from model.findings.errors import VocabularyError
-from model.findings.lexicon import SHIPPED, Pack, pack_of, shipped_data
-from model.findings.lexicon_check import pack_problems
-from model.findings.vocabulary_check import merge, owned_elsewhere, problems_of
-from model.yaml_once import parse_yaml
-
-_SHIPPED = "vocabulary.yaml"
+from model.findings.lexicon import Pack
+from model.findings.vocabulary_file import Content, content_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,115 +117,60 @@ class Vocabulary:
         return tuple(dict.fromkeys(c.chexpert for c in self.concepts.values() if c.chexpert))
 
 
-_in_force: list[Path | str] = []  # the hospital's file; empty for only the shipped vocabulary
+_in_force: list[Vocabulary | Path] = []  # the hospital's, or its file if not read yet; empty: the shipped one
 
 
 def load_vocabulary(extension: Path | str | None = None) -> Vocabulary:
-    """The vocabulary in force, or the shipped one extended by the file that is given.
+    """The vocabulary in force, or the shipped one extended by the file that is given, read anew.
+
+    The one in force stays the same until another is put in force, whatever happens to its file: a half-saved
+    one would stop every report.
 
     Raises:
         VocabularyError: the file cannot be read or is wrong; every problem is listed.
     """
-    if extension is None and not _in_force:
-        return _shipped()
-    path = Path(_in_force[0] if extension is None else extension)
-    return _extended(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+    if extension is not None:
+        return read_vocabulary(extension)
+    if not _in_force:
+        return shipped_vocabulary()
+    known = _in_force[0]
+    if isinstance(known, Path):
+        known = _in_force[0] = _build(content_of(known))
+    return known
 
 
-def put_in_force(extension: Path | str | None) -> Vocabulary:
-    """Make a hospital's file the vocabulary of this process, at its start; None for only the shipped one.
+def read_vocabulary(extension: Path | str | None) -> Vocabulary:
+    """The vocabulary of a hospital's file, read anew with its language files; None for only the shipped one.
+
+    Raises:
+        VocabularyError: the file cannot be read or is wrong; every problem is listed.
+    """
+    return shipped_vocabulary() if extension is None else _build(content_of(Path(extension)))
+
+
+def put_in_force(extension: Vocabulary | Path | str | None) -> None:
+    """Make a vocabulary, or a hospital's file, the vocabulary of this process; None for only the shipped one.
 
     Raises:
         VocabularyError: the file cannot be read or is wrong; the previous vocabulary stays in force.
     """
-    vocabulary = _shipped() if extension is None else load_vocabulary(extension)
-    put_in_force_unread(extension)
-    return vocabulary
+    known = extension if isinstance(extension, Vocabulary) else read_vocabulary(extension)
+    _in_force[:] = [known]
 
 
 def put_in_force_unread(extension: Path | str | None) -> None:
     """Like `put_in_force`, but the file is read by the first `load_vocabulary`: a mistake is raised there."""
-    _in_force[:] = [] if extension is None else [extension]
+    _in_force[:] = [] if extension is None else [Path(extension)]
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> Vocabulary:
-    return _build(_shipped_data(), _SHIPPED, {})
+def shipped_vocabulary() -> Vocabulary:
+    """The vocabulary without any hospital's words."""
+    return _build(content_of(None))
 
 
-@lru_cache(maxsize=4)
-def _extended(path: str, _modified: int) -> Vocabulary:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise VocabularyError(path, [f"cannot be read as UTF-8 text ({type(exc).__name__})"]) from exc
-    extra = _parse(text, path)
-    languages = _languages(extra.pop("languages", {}), Path(path))
-    base = _shipped_data()
-    if problems := owned_elsewhere(base, extra):
-        raise VocabularyError(path, problems)
-    return _build(merge(base, extra), path, languages)
-
-
-def _shipped_data() -> dict[str, Any]:
-    return _parse(files("model.findings").joinpath(_SHIPPED).read_text(encoding="utf-8"), _SHIPPED)
-
-
-def _languages(listed: object, beside: Path) -> dict[str, dict[str, Any]]:
-    """The packs of a hospital's file: written in it, or in a file beside it."""
-    if not isinstance(listed, Mapping):
-        raise VocabularyError(str(beside), ["languages: must map a language code to words or to a file"])
-    found: dict[str, dict[str, Any]] = {}
-    for code, entry in listed.items():
-        if isinstance(entry, str):
-            file = beside.parent / entry
-            try:
-                entry = _parse(file.read_text(encoding="utf-8"), str(file))
-            except (OSError, UnicodeDecodeError) as exc:
-                raise VocabularyError(
-                    str(beside), [f"languages.{code}: {entry} cannot be read ({type(exc).__name__})"]
-                ) from exc
-        if not isinstance(entry, Mapping):
-            raise VocabularyError(str(beside), [f"languages.{code}: must be a mapping or a file's name"])
-        found[str(code)] = dict(entry)
-    return found
-
-
-def _packs(
-    languages: Mapping[str, Mapping[str, Any]], concepts: Mapping[str, Any], source: str
-) -> dict[str, Pack]:
-    """The shipped packs and a hospital's, each checked.
-
-    Raises:
-        VocabularyError: a pack cannot be used; every problem is listed.
-    """
-    packs, problems = {}, []
-    for code in dict.fromkeys((*SHIPPED, *languages)):
-        base = shipped_data(code) if code in SHIPPED else {"language": code, "version": "", "name": code}
-        data = merge(base, languages.get(code, {}))
-        found = pack_problems(code, data, concepts)
-        problems += found
-        if not found:
-            packs[code] = pack_of(data)
-    if problems:
-        raise VocabularyError(source, problems)
-    return packs
-
-
-def _parse(text: str, source: str) -> dict[str, Any]:
-    try:
-        data = parse_yaml(text)
-    except yaml.YAMLError as exc:
-        raise VocabularyError(source, [f"is not YAML: {' '.join(str(exc).split())}"]) from exc
-    if not isinstance(data, dict):
-        raise VocabularyError(source, ["must be a mapping with `version`, `concepts`, …"])
-    return data
-
-
-def _build(data: dict[str, Any], source: str, languages: Mapping[str, Mapping[str, Any]]) -> Vocabulary:
-    problems = problems_of(data)
-    if problems:
-        raise VocabularyError(source, problems)
+def _build(content: Content) -> Vocabulary:
+    data = content.data
     return Vocabulary(
         version=str(data["version"]),
         concepts={key: _concept(key, entry) for key, entry in data["concepts"].items()},
@@ -241,19 +178,19 @@ def _build(data: dict[str, Any], source: str, languages: Mapping[str, Mapping[st
             key: Location(key=key, name=entry["name"], terms=tuple(entry.get("terms", ())))
             for key, entry in data["locations"].items()
         },
-        structures={key: _structure(key, entry) for key, entry in data.get("structures", {}).items()},
-        denials={key: tuple(words) for key, words in data.get("denials", {}).items()},
-        state_normal=tuple(data.get("state_normal", ())),
-        malposition={key: tuple(places) for key, places in data.get("malposition", {}).items()},
-        misplaced={key: tuple(words) for key, words in data.get("misplaced", {}).items()},
+        structures={key: _structure(key, entry) for key, entry in data["structures"].items()},
+        denials={key: tuple(words) for key, words in data["denials"].items()},
+        state_normal=tuple(data["state_normal"]),
+        malposition={key: tuple(places) for key, places in data["malposition"].items()},
+        misplaced={key: tuple(words) for key, words in data["misplaced"].items()},
         elsewhere=tuple(
             Elsewhere(concepts=tuple(entry["concepts"]), words=tuple(entry["words"]))
-            for entry in data.get("elsewhere", ())
+            for entry in data["elsewhere"]
         ),
-        artefacts=tuple(data.get("artefacts", ())),
-        ignore=tuple(data.get("ignore", ())),
-        packs=_packs(languages, data["concepts"], source),
-        abbreviations={str(k).lower(): str(v) for k, v in data.get("abbreviations", {}).items()},
+        artefacts=tuple(data["artefacts"]),
+        ignore=tuple(data["ignore"]),
+        packs=content.packs,
+        abbreviations={key.lower(): value for key, value in data["abbreviations"].items()},
     )
 
 

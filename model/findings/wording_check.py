@@ -23,7 +23,8 @@ def wording_problems(wording: object, concepts: Mapping[str, Any]) -> Iterator[s
             yield f"wording.{key}: must be text"
     for section, wanted in _TABLES.items():
         table = wording.get(section)
-        if not isinstance(table, Mapping) or not all(isinstance(table.get(key), str) for key in wanted):
+        keys = table if section in _FREE and isinstance(table, Mapping) else wanted
+        if not isinstance(table, Mapping) or not all(isinstance(table.get(key), str) for key in keys):
             yield f"wording.{section}: must give a word for {', '.join(wanted) or 'each entry'}"
     grades = wording.get("grades")
     if not isinstance(grades, Mapping) or DEGREE not in grades:
@@ -32,11 +33,15 @@ def wording_problems(wording: object, concepts: Mapping[str, Any]) -> Iterator[s
     for kind, table in grades.items():
         if not isinstance(table, Mapping) or not all(isinstance(table.get(s), str) for s in Severity):
             yield f"wording.grades.{kind}: must give a word for {', '.join(Severity)}"
-    for kind, keys in wording.get("graded", {}).items():
+    graded = wording.get("graded")
+    for kind, keys in graded.items() if isinstance(graded, Mapping) else ():
         if kind not in grades:
             yield f"wording.graded.{kind}: is not a kind of grades"
+        if not isinstance(keys, list):
+            yield f"wording.graded.{kind}: must be a list of concepts, in brackets"
+            continue
         for key in keys:
-            if key not in concepts:
+            if not isinstance(key, str) or key not in concepts:
                 yield f"wording.graded.{kind}: {key} is not a concept of the vocabulary"
 
 
@@ -44,6 +49,7 @@ _TEXTS = (
     "stop", "comma", "item", "last", "no", "possible", "new", "gone", "removed", "at", "in_place",
     "malpositioned", "no_finding",
 )  # fmt: skip
+_FREE = ("normal", "names", "places")  # any keys
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "titles": ("findings", "impression"),
     "sides": tuple(Laterality),

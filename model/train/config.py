@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -70,6 +70,11 @@ class LoraConfig(ConfigSection):
     targets: tuple[str, ...] = LORA_TARGETS
 
 
+def _short_warmup(section: dict[str, Any]) -> int:
+    """Steps of a stage's warmup: 20, or fewer in a stage that is hardly longer."""
+    return min(20, section["steps"] - 1) if "steps" in section else 20
+
+
 class StageConfig(ConfigSection):
     """One stage: fixed steps, batch and learning rate.
 
@@ -80,7 +85,7 @@ class StageConfig(ConfigSection):
     batch: int = Field(gt=0)
     micro_batch: int | None = Field(None, gt=0)
     rate: float = Field(gt=0)
-    warmup: int = Field(20, ge=0)
+    warmup: int = Field(default_factory=_short_warmup, ge=0)
     decay: Decay = "cosine"
     weight_decay: float = Field(0.05, ge=0)
     clip: float = Field(1.0, gt=0)
@@ -96,6 +101,11 @@ class StageConfig(ConfigSection):
     def _fits(self) -> Self:
         if self.micro_batch is not None and self.micro_batch > self.batch:
             raise ValueError(f"micro_batch {self.micro_batch} is larger than batch {self.batch}")
+        if self.warmup >= self.steps:
+            raise ValueError(
+                f"warmup {self.warmup} is not below steps {self.steps}, and the rate would only rise; set "
+                "warmup lower, such as a twentieth of steps"
+            )
         if self.lora is not None and not self.freeze_vision:
             raise ValueError("lora adapts the decoder alone; set freeze_vision: true")
         return self
@@ -123,7 +133,7 @@ class RolloutConfig(ConfigSection):
 
     examples: int = Field(8000, gt=0)
     batch: int = Field(128, gt=0)
-    threshold: float = Field(0.85, gt=0)
+    threshold: float = Field(0.85, gt=0, le=1)  # a probability
     top: int = Field(8, gt=0)
     legal_only: bool = True
     teacher: str = "rad"

@@ -28,7 +28,7 @@ from tests.support.published_base import REPORTS, write_base
 from tests.support.warm_python import warm_run
 
 _APPS = {"echo-model": model.commands.cli.app, "echo-agent": agent.commands.cli.app}
-STEP = {"steps": 1, "batch": 2, "micro_batch": 1, "warmup": 1, "validation_examples": 1}
+STEP = {"steps": 1, "batch": 2, "micro_batch": 1, "warmup": 0, "validation_examples": 1}
 
 
 def commands_of(page: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.commands.configuration.findings import findings
 from agent.foundation.errors import SettingsError
@@ -12,6 +13,9 @@ from agent.foundation.settings.shape import shown_place
 from agent.foundation.settings.tree import Settings
 from agent.foundation.settings.yaml_file import read_yaml
 from agent.objects.films.routing.rules import router_of
+
+if TYPE_CHECKING:
+    from model.findings.vocabulary import Vocabulary
 
 
 def check(config: Path | None, *, strict: bool = False) -> Settings:
@@ -24,13 +28,14 @@ def check(config: Path | None, *, strict: bool = False) -> Settings:
     """
     settings = load_settings(config)
     _use_routing(settings, config)
-    _use_vocabulary(settings.findings.vocabulary, config)
-    found = [one for one in findings(settings, config) if strict or one.stops]
+    vocabulary = _vocabulary(settings.findings.vocabulary, config)
+    found = [one for one in findings(settings, config, vocabulary) if strict or one.stops]
     if found:
         lines = _lines(config)
         where = config or "the settings"
         listed = "".join(f"\n  {one.line(lines)}" for one in found)
         raise SettingsError(f"{where}: correct these settings:{listed}")
+    _use(vocabulary)
     return settings
 
 
@@ -43,16 +48,23 @@ def _use_routing(settings: Settings, config: Path | None) -> None:
         raise SettingsError(f"{where}{line}: {error}") from error
 
 
-def _use_vocabulary(file: Path | None, config: Path | None) -> None:
-    """Use a hospital's vocabulary for findings from here on, or only the shipped one; it must be valid."""
+def _vocabulary(file: Path | None, config: Path | None) -> Vocabulary:
+    """Read a hospital's vocabulary for findings, or the shipped one; it must be valid."""
     from model.findings.errors import VocabularyError
-    from model.findings.vocabulary import put_in_force
+    from model.findings.vocabulary import read_vocabulary
 
     try:
-        put_in_force(file)
+        return read_vocabulary(file)
     except VocabularyError as error:
         where, line = _place("findings.vocabulary", config)
         raise SettingsError(f"{where}: correct findings.vocabulary{line}: {error}") from error
+
+
+def _use(vocabulary: Vocabulary) -> None:
+    """Read texts with this vocabulary from here on; nothing else is wrong, so that no reload is refused."""
+    from model.findings.vocabulary import put_in_force
+
+    put_in_force(vocabulary)
 
 
 def _lines(config: Path | None) -> Mapping[str, int]:

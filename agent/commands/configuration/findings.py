@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.commands.configuration.files import file_findings
 from agent.commands.configuration.finding import Finding
+from agent.commands.configuration.urgency import urgency_findings
 from agent.commands.configuration.web_peers import credential_findings
 from agent.foundation.settings.base import is_loopback
-from agent.foundation.settings.problems import suggestion
 from agent.foundation.settings.tree import Settings
+
+if TYPE_CHECKING:
+    from model.findings.vocabulary import Vocabulary
 
 _ALL = ("0.0.0.0", "::")
 
@@ -32,10 +36,13 @@ class _Socket:
     port: int
 
 
-def findings(settings: Settings, config: Path | None) -> list[Finding]:
-    """Return everything that is wrong, with what stops the service first."""
+def findings(settings: Settings, config: Path | None, vocabulary: Vocabulary | None = None) -> list[Finding]:
+    """Return everything that is wrong, with what stops the service first.
+
+    vocabulary: that of the settings; the one in force if it is left out.
+    """
     found = [
-        *_urgency(settings),
+        *urgency_findings(settings, vocabulary),
         *_sockets(settings),
         *_peers(settings),
         *_web(settings),
@@ -46,23 +53,6 @@ def findings(settings: Settings, config: Path | None) -> list[Finding]:
         *credential_findings(settings),
     ]
     return sorted(found, key=lambda one: not one.stops)
-
-
-def _urgency(settings: Settings) -> Iterator[Finding]:
-    from model.findings.vocabulary import load_vocabulary
-
-    vocabulary = load_vocabulary()
-    for number, rule in enumerate(settings.urgency):
-        known = (
-            ("concept", rule.concept, vocabulary.concepts),
-            ("location", rule.location, vocabulary.locations),
-        )
-        for key, words, names in known:
-            for word in words:
-                if word not in names:
-                    text = f"the vocabulary has no {key} {word!r}, so the rule could never match"
-                    place = f"urgency[{number}].{key}"
-                    yield Finding(place=place, text=text, cure=suggestion(word, names), stops=True)
 
 
 def _listening(settings: Settings) -> list[_Socket]:

@@ -25,7 +25,8 @@ class RoutingSettings(Section):
     vocabulary: Path | None = Field(
         None,
         description="File with further words, in the format of "
-        "`agent/objects/films/routing/vocabulary.yaml`.",
+        "`agent/objects/films/routing/vocabulary.yaml`. They take precedence over ours, "
+        "and `words` over them.",
     )
 
 

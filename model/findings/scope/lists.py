@@ -66,7 +66,12 @@ def turns(marked: Marked, index: int) -> bool:
 
 
 def begins_aside(marked: Marked, cue: Span, index: int, mentions: Sequence[Span]) -> bool:
-    """Whether what is denied ends with a clause about something else: "… where a chest tube is in place"."""
+    """Whether what is denied ends with words about something else: "… where a chest tube is in place", "…
+    post pacemaker".
+    """
+    named = any(m.start in (index + 1, index + 2) for m in mentions)
+    if marked.words[index] in marked.pack.words["posts"] and named:
+        return any(cue.end <= m.start < index for m in mentions)
     if marked.words[index] not in marked.pack.words["asides"] or any(
         s.start == index + 1 for s in marked.sides
     ):
@@ -101,7 +106,31 @@ def repeats(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
 
 
 def opens_statement(marked: Marked, index: int) -> bool:
-    return index + 1 < len(marked.words) and marked.words[index + 1] in marked.pack.new_statement
+    """Whether the words after `index` begin a statement: with a word for it, or a part and its state."""
+    at = index + 1
+    if at < len(marked.words) and marked.words[at] in marked.pack.new_statement:
+        return True
+    clause = marked.words[index] in marked.pack.words["clause_signs"]
+    return _describes_part(marked, at) or (clause and _is_predicated(marked, at))
+
+
+def _describes_part(marked: Marked, at: int) -> bool:
+    """ "No pneumothorax, mediastinum widened": a part with its state needs no verb."""
+    part = next((t.end for t in marked.terms if t.kind == "structure" and t.start == at), None)
+    if part is None:
+        return False
+    graded = next((s.end for s in marked.severities if s.start == part), part)
+    return any(s.start in (part, graded) and s.key not in ("normal", "clear") for s in marked.states)
+
+
+def _is_predicated(marked: Marked, at: int) -> bool:
+    """Whether a term is a clause with its predicate, where commas part clauses: "未见气胸,心影增大".
+
+    "Fractured" and "opacified" are nouns there: "未见气胸,肋骨骨折" is a list.
+    """
+    term = next((t for t in marked.terms if t.kind in ("synonym", "weak") and t.start == at), None)
+    states = [s for s in marked.states if s.key not in ("fractured", "opacified")]
+    return term is not None and any(at < s.start and s.end == term.end for s in (*states, *marked.changes))
 
 
 def rest_of_clause(marked: Marked, start: int) -> Sequence[str]:

@@ -28,6 +28,10 @@ _NUMBER = re.compile(r"^\(?(?:\d{1,2}|[ivx]{1,4}|[a-h])[.)]\s{0,4}", re.IGNORECA
 _BRACKET = re.compile(r"\([^()\n]{0,40}\)\s*$")
 _SEPARATOR = re.compile(r"[ \t]{0,20}(?::(?!\d)|=|[-|]+(?=[ \t])|\t|(?=\n)|$)")
 _GAP = re.compile(r"[ \t]|[.:|=\t-](?=\s|$)|$")
+# "Prior report of 1/3/2021:" is the heading "prior report".
+_DATE = re.compile(
+    r"(?:\b(?:of|from|dated|on)\s{1,9})?\(?\b(?:\d{1,4}[./-]\d{1,2}(?:[./-]\d{2,4})?)\b\)?\s*$", re.IGNORECASE
+)
 _PUNCTUATION = re.compile(r"[^\w/&]+")
 # Where a sentence may begin: at the start of a line, or after a stop.
 _START = re.compile(
@@ -160,8 +164,8 @@ def _by_first_word(vocabulary: HeadingWords) -> dict[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=4096)
 def _key(name: str) -> str:
-    """A heading's name in the form for looking it up: no numbering, brackets, punctuation or capitals."""
-    name = _BRACKET.sub("", _NUMBER.sub("", name.strip(_TRIM)))
+    """A heading's name in the form for looking it up: no number, date, brackets, punctuation or capitals."""
+    name = _BRACKET.sub("", _DATE.sub("", _NUMBER.sub("", name.strip(_TRIM))))
     return " ".join(_PUNCTUATION.sub(" ", name.lower()).replace("/", " / ").replace("&", " and ").split())
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 _MARK = (
-    r"(?:\(?\d{1,2}[.):](?!\d)|\d{1,2}-(?=[A-Za-z])|\(?[a-hA-H]\)|[A-H]\.(?=\s)|\(?(?:i{1,3}|iv|vi{0,3}|ix|x)[.)]"
+    r"(?:\(?\d{1,2}[.):](?!\d)|\d{1,2}-(?=[A-Za-z])|\(?[a-hA-H]\)|[A-H]\.(?=\s)|\(?(?:i{1,3}|iv|vi{0,3}|ix|x)(?:\)|\.(?-i:(?![a-z])))"
     r"|(?!-ve\b|-[^\n+]{1,80}[,;] {0,3}\+ ?[A-Za-z])"
     r"[-*#>\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u00b7\u2192\u27a2\u25ba\u2713\u2714\u25a0\u2043\u2219]{1,40}"
     r"|o(?=\s))"
@@ -19,11 +19,13 @@ BULLET = re.compile(rf"[ \t]{{0,40}}{_MARK}[ \t]{{0,40}}(?=\S)", re.IGNORECASE)
 _BOX = re.compile(
     r"\[\s?(?P<a>[xXvV\u2713\u2714*]?)\s?\]|(?P<b>[\u2610\u2611\u2612\u2705\u25a1])|\((?P<c>[ xX]?)\)(?=\s)"
 )
+# A number with a stop before these is an ordinal: "Fraktur der 6. Rippe links".
+NO_ORDINAL = r"(?!\s{0,9}(?:Ripp|Brustw|Lendenw|Halsw|BWK|LWK|HWK|ICR|Interk|Tag))"
 # An item in the middle of a line: "1) … 2) …", ". 2. …", "i) … ii) …", "• … • …", "A. … B. …".
 INLINE = re.compile(
     r"\s{1,40}(?=\(?\d{1,2}\)\s?[A-Za-z])|(?<=[.;:!?])\s{0,40}(?=\d{1,2}[.)]\s{0,40}[A-Z])"
     r"|\s{1,40}(?=\(?(?:[b-h]|i{1,3}|iv|vi{0,3})\)\s)|(?<=[.;])\s{1,40}(?=[B-H]\.\s)"
-    r"|(?<=[A-Za-z])\s{1,40}(?=\d{1,2}\.\s[A-Z])"
+    rf"|(?<=[A-Za-z])\s{{1,40}}(?=\d{{1,2}}\.{NO_ORDINAL}\s[A-Z])"
     r"|\s{1,40}(?=[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]\s)"
 )
 _CONTINUES = re.compile(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from model.findings.text.headings import HeadingWords
-from model.findings.text.items import BULLET, INLINE, line_ends, unchecked
+from model.findings.text.items import BULLET, INLINE, NO_ORDINAL, line_ends, unchecked
 from model.findings.text.sections import Section, sections_of
 
 MAX_SENTENCE = 800  # characters
@@ -70,7 +70,8 @@ _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 _BOUNDARY = re.compile(
     r"(?=[.!?\n/;|,])(?:(?P<leader>\.{4,60}(?=[ \t]{0,9}\S)|(?<=[ \t])\.{2,60}(?=[ \t]{1,9}\S))"
     r"|(?P<stop>(?<!\d)(?:[.!]|(?<![\s(,;:?\n])\?){1,40}[\"')\]]{0,4}(?=\s|$)"
-    r"|(?<=\d)[.!?]{1,40}(?=\s{1,40}[A-Za-z(\u4e00-\u9fff]|\s{0,40}$)"
+    rf"|(?<=\d)[.!?]{{1,40}}{NO_ORDINAL}"
+    r"(?=\s{1,40}[A-Za-z(\u4e00-\u9fff]|\s{0,40}$)"
     r"|(?<=[a-z)])\.(?=[A-Z])|(?<=[A-Z]{3})\.(?=[A-Z]{2})|(?<=[A-Za-z)])\.(?=\d{1,2}[.)]\s?[A-Z]))"
     r"|(?P<blank>\n[ \t]{0,40}\n)"
     r"|(?P<line>\n)"

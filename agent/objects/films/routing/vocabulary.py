@@ -12,14 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from agent.foundation.errors import SettingsError
+from agent.objects.films.routing.vocabulary_file import parsed, problems_of_words
 from agent.objects.films.routing.words import WILDCARD, is_unspaced, words_of
-from model.yaml_once import parse_yaml
 
 BUILT_IN = Path(__file__).parent / "vocabulary.yaml"
-VERSION = 1
 Kind = Literal["region", "frontal", "lateral", "special", "copy", "neutral", "nothing", "aside"]
 # The meaning of a phrase: its kind, and which one of that kind.
 Sense = tuple[Kind, str]
@@ -62,7 +59,6 @@ class Vocabulary:
     phrases: Mapping[tuple[str, ...], frozenset[Sense]]
     starts: Mapping[str, tuple[tuple[str, ...], ...]]
     stems: Mapping[str, frozenset[Sense]]
-    regions: frozenset[str]
     _read: dict[str, Reading] = field(default_factory=dict)
 
     def read(self, text: str) -> Reading:
@@ -77,90 +73,51 @@ class Vocabulary:
 @lru_cache(maxsize=1)
 def built_in() -> Vocabulary:
     """Return the vocabulary without a site's words."""
-    return _compiled([_parsed(BUILT_IN)])
+    return _compiled([parsed(BUILT_IN, None)])
 
 
 def load(path: Path | None, words: Mapping[str, Iterable[str]]) -> Vocabulary:
     """Return the built-in vocabulary with a site's file and words, by region.
+
+    A phrase means what the words say, else what the file says, else what the built-in vocabulary says.
 
     Raises:
         SettingsError: the file is missing, has another shape or version, or a region is unknown.
     """
     if path is None and not words:
         return built_in()
-    sources = [_parsed(BUILT_IN)]
+    shipped = parsed(BUILT_IN, None)
+    sources = [shipped]
     if path is not None:
-        sources.append(_parsed(path))
+        sources.append(parsed(path, shipped))
     if words:
-        sources.append({"regions": {"site": {region: list(listed) for region, listed in words.items()}}})
-    known = {region for listed in sources[0]["regions"].values() for region in listed}
-    for source in sources[1:]:
-        for listed in source.get("regions", {}).values():
-            if wrong := sorted(set(listed) - known):
-                raise SettingsError(
-                    f"`routing`: there is no region {wrong[0]!r}; the regions are {', '.join(sorted(known))}"
-                )
+        sources.append({"regions": {"site": _site_words(words, shipped)}})
     return _compiled(sources)
 
 
-def _parsed(path: Path) -> dict[str, Any]:
-    try:
-        loaded = parse_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"`routing.vocabulary`: {path} cannot be read") from error
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise SettingsError(f"`routing.vocabulary`: {path} is not valid YAML: {problem}") from error
-    problem = _problem(loaded)
-    if problem:
-        raise SettingsError(f"`routing.vocabulary`: {path}: {problem}")
-    return dict(loaded)
-
-
-_TREES = {"regions": 2, "views": 2, "copies": 1, "nothing": 0, "asides": 0, "neutral": 0}
-
-
-def _problem(loaded: Any) -> str:
-    """Return what is wrong with the structure of a vocabulary; empty if nothing is."""
-    if not isinstance(loaded, dict):
-        return "it must hold sections such as 'regions:'"
-    if loaded.get("version") != VERSION:
-        return f"`version: {VERSION}` is missing"
-    for section, tree in loaded.items():
-        if section == "version":
-            continue
-        if section not in _TREES:
-            return f"there is no section {section!r}; the sections are {', '.join(sorted(_TREES))}"
-        for path, leaf in _leaves(tree, (section,)):
-            if not isinstance(leaf, str):
-                return f"{'.'.join(path)} must be words; put quotation marks around {leaf!r}"
-            if not words_of(leaf):
-                return f"{'.'.join(path)} holds an entry without a letter"
-    return ""
-
-
-def _leaves(tree: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(tree, dict):
-        for key, inner in tree.items():
-            yield from _leaves(inner, (*path, str(key)))
-    elif isinstance(tree, list):
-        for one in tree:
-            yield path, one
-    else:
-        yield path, tree
+def _site_words(words: Mapping[str, Iterable[str]], shipped: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return a site's words by region, once they are known to be such."""
+    known = sorted({region for listed in shipped["regions"].values() for region in listed})
+    if wrong := sorted(set(words) - set(known)):
+        raise SettingsError(
+            f"`routing.words`: there is no region {wrong[0]!r}; the regions are {', '.join(known)}"
+        )
+    listed = {region: list(own) for region, own in words.items()}
+    for region, own in listed.items():
+        for problem in problems_of_words(own, f"routing.words.{region}"):
+            raise SettingsError(problem)
+    return listed
 
 
 def _compiled(sources: Iterable[Mapping[str, Any]]) -> Vocabulary:
     phrases: dict[tuple[str, ...], frozenset[Sense]] = {}
-    regions = set()
     for source in sources:
-        site = "site" in source.get("regions", {})
+        own: dict[tuple[str, ...], frozenset[Sense]] = {}
         for sense, text in _senses(source):
             key = words_of(text)
-            # A site's definition of a phrase takes precedence.
-            phrases[key] = frozenset({sense}) if site else phrases.get(key, frozenset()) | {sense}
-            if sense[0] == "region":
-                regions.add(sense[1])
+            own[key] = own.get(key, frozenset()) | {sense}
+        # A later source defines its phrases alone: a site says what they mean in its house.
+        phrases |= own
     starts: dict[str, list[tuple[str, ...]]] = {}
     stems: dict[str, frozenset[Sense]] = {}
     # "CHESTWALL" is the phrase "chest wall", not "chest" and a word.
@@ -173,7 +130,7 @@ def _compiled(sources: Iterable[Mapping[str, Any]]) -> Vocabulary:
         elif WILDCARD not in "".join(key) and len("".join(key)) > _SHORT + 2:
             run_together.setdefault("".join(key), senses)
     ordered = {start: tuple(sorted(keys, key=_weight, reverse=True)) for start, keys in starts.items()}
-    return Vocabulary(phrases=phrases, starts=ordered, stems=run_together | stems, regions=frozenset(regions))
+    return Vocabulary(phrases=phrases, starts=ordered, stems=run_together | stems)
 
 
 def _weight(key: tuple[str, ...]) -> tuple[int, int]:

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 
 from model.commands.cli import app, main
 from model.evaluate.extras import ExtraMetricError, extra_scores
+from model.findings.errors import VocabularyError
+from model.findings.vocabulary import put_in_force
 from model.network.backbone import Backbone
 from model.network.checkpoint import save_checkpoint
 from model.network.config import ModelConfig, Stage
@@ -196,3 +198,44 @@ def test_no_studies_are_a_mistake_in_the_call(checkpoint: Path, data: Path, stud
     found = CliRunner().invoke(app, ["evaluate", str(checkpoint), "--data", str(data), "--studies", studies])
 
     assert found.exit_code == 2
+
+
+def test_a_hospitals_words_count_in_the_scores(checkpoint: Path, data: Path, tmp_path: Path) -> None:
+    """A finding that only the hospital's vocabulary knows is scored; a wrong file ends the command early."""
+    ours = tmp_path / "ours.yaml"
+    ours.write_text(
+        'version: ward-3\nconcepts: {scoliosis: {chexpert: null, region: bones, code: [SCT, "298382003", '
+        "Scoliosis], site: chest}}\n",
+        encoding="utf-8",
+    )
+    with data.open("a", encoding="utf-8") as file:
+        study = {"id": "four", "images": ["a.jpg"], "findings": "Scoliosis.", "impression": ""}
+        file.write(json.dumps(study) + "\n")
+
+    def concepts(*options: str) -> set[str]:
+        command = ["evaluate", str(checkpoint), "--data", str(data), "--json", *options]
+        found = CliRunner().invoke(app, command, catch_exceptions=False)
+        return set(json.loads(found.output.splitlines()[-1])["by_concept"])
+
+    try:
+        assert concepts("--vocabulary", str(ours)) - concepts() == {"scoliosis"}
+        ours.write_text("concepts: []\n", encoding="utf-8")
+        with pytest.raises(VocabularyError):
+            concepts("--vocabulary", str(ours))
+    finally:
+        put_in_force(None)
+
+
+@pytest.mark.parametrize("command", ["table", "word-order", "evaluate"])
+def test_commands_that_read_findings_refuse_a_wrong_vocabulary(command: str, tmp_path: Path) -> None:
+    """It is read before anything is measured or learned."""
+    ours, texts = tmp_path / "ours.yaml", tmp_path / "texts.jsonl"
+    ours.write_text("concepts: []\n", encoding="utf-8")
+    texts.write_text('{"text": "No effusion."}\n', encoding="utf-8")
+    rest = {
+        "table": ["--seeds", str(tmp_path)],
+        "word-order": [str(texts), "--checkpoint", str(tmp_path)],
+        "evaluate": [str(tmp_path), "--data", str(texts)],
+    }
+    with pytest.raises(VocabularyError):
+        CliRunner().invoke(app, [command, *rest[command], "--vocabulary", str(ours)], catch_exceptions=False)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from model.commands.cli import app
 from model.network.config import ModelConfig, SizePolicy, Stage
+from model.train.config import TrainingConfigError
 from tests.support.published_base import QWEN_7B
 
 PLANS = {"h100": ("lora", []), "h200": ("full", ["--processes", "8"])}
@@ -40,6 +41,8 @@ def test_the_plans_in_the_page_are_what_the_command_prints(
     )  # fmt: skip
     (base / "config.json").write_text(json.dumps(QWEN_7B))
     (base / "echo_config.json").write_text(json.dumps(config.sidecar()))
+    (tmp_path / "a.jsonl").touch()
+    (tmp_path / "b.jsonl").touch()
     recipe = ["recipe", kind, "--start", str(base), "--data", "a.jsonl", "--validation", "b.jsonl"]
 
     made = CliRunner().invoke(app, recipe)
@@ -49,3 +52,19 @@ def test_the_plans_in_the_page_are_what_the_command_prints(
 
     assert (made.exit_code, found.exit_code) == (0, 0), found.output
     assert printed(repository / "docs" / "training.md", gpu) == found.output
+
+
+def test_a_plan_for_files_that_are_not_there_names_each(tmp_path: Path) -> None:
+    """Training would end with its first step, after a plan of a week."""
+    recipe, there = tmp_path / "recipe.yaml", tmp_path / "there.jsonl"
+    there.touch()
+    recipe.write_text(
+        f"name: x\nrun: y\nstart: base\ndata: {{json_lines: {{file: {tmp_path}/a.jsonl}}}}\n"
+        f"distillation: {{json_lines: {{file: {there}}}}}\n"
+        f"validation: {{json_lines: {{file: {tmp_path}/b.jsonl}}}}\ndcd: {{steps: 4, batch: 1, rate: 1}}\n"
+    )
+    with pytest.raises(TrainingConfigError) as caught:
+        CliRunner().invoke(app, ["train", "all", "--config", str(recipe), "--plan"], catch_exceptions=False)
+    assert f"data.json_lines.file: {tmp_path}/a.jsonl does not exist" in str(caught.value)
+    assert f"validation.json_lines.file: {tmp_path}/b.jsonl does not exist" in str(caught.value)
+    assert "there.jsonl" not in str(caught.value)

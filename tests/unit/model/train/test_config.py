@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.commands.cli import DEMO_BRANCHES, DEMO_RECIPE, packaged_recipe
-from model.train.config import TrainingConfigError, load_training_config
+from model.train.config import StageConfig, TrainingConfigError, load_training_config
 from model.train.variants import load_variants
 
 
@@ -73,6 +73,7 @@ def test_a_wrong_recipe_is_one_error_with_every_problem(tmp_path: Path) -> None:
         "clip: 0",
         "clip: .nan",
         "warmup: -1",
+        "warmup: 1",
         "weight_decay: -0.1",
         "validation_examples: 0",
         "micro_batch: 8",
@@ -91,6 +92,20 @@ def test_a_number_that_cannot_train_is_refused(tmp_path: Path, setting: str) -> 
 
     with pytest.raises(TrainingConfigError, match=f"ar.*{key}"):
         load_training_config(file)
+
+
+def test_a_threshold_is_a_probability(tmp_path: Path) -> None:
+    """No token reaches 1.85: the teacher would commit one a step, for days, and nothing would say why."""
+    file = tmp_path / "recipe.yaml"
+    file.write_text("name: x\nrun: y\nrollout: {threshold: 1.85}\n")
+    with pytest.raises(TrainingConfigError, match=r"rollout\.threshold: .*less than or equal to 1"):
+        load_training_config(file)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (12, 11), (800, 20)])
+def test_a_warmup_that_is_not_stated_ends_before_the_stage_does(steps: int, warmup: int) -> None:
+    """A short stage would otherwise never reach its rate."""
+    assert StageConfig(steps=steps, batch=4, rate=1e-3).warmup == warmup
 
 
 def test_a_missing_recipe_says_what_to_do(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from model.train.config import TrainingConfig, TrainingConfigError
 from model.train.publish import publish_demo
 from model.train.recipe import Recipe
 
-STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 1, "validation_examples": 2, "optimizer": "muon"}
+STEP = {"steps": 1, "batch": 2, "rate": 1e-3, "warmup": 0, "validation_examples": 2, "optimizer": "muon"}
 PHANTOMS = {"phantoms": {"first_seed": 0, "count": 4, "image_size": 56}}
 SIZES = {
     "hidden": 48,

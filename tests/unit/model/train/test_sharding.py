@@ -97,8 +97,15 @@ def test_all_stages_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> N
 def test_adapters_on_two_processes_give_the_losses_of_one(tmp_path: Path) -> None:
     """RAD and DCD with LoRA give the same losses, and merged checkpoints that agree."""
     data = _data(tmp_path)
+    once = {**STEP, "steps": 1, "warmup": 0}
     lora = {**STEP, "steps": 2, "freeze_vision": True, "lora": {"rank": 2, "alpha": 4.0}}
-    stages = {"ar": {**STEP, "steps": 1}, "rad": lora, "dcd": lora, "t3d": None, "features": "disk"}
+    stages = {
+        "ar": once,
+        "rad": lora,
+        "dcd": lora,
+        "t3d": None,
+        "features": "disk",
+    }
     runs = {count: _recipe(tmp_path, f"lora-{count}", data, **stages) for count in (1, 2)}
 
     for count, recipe in runs.items():
@@ -120,7 +127,7 @@ def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
     """
     data = _data(tmp_path)
     section = {**STEP, "steps": 2, "freeze_vision": True, "micro_batch": 2}
-    common = {"ar": {**STEP, "steps": 1}, "rollout": None, "dcd": None, "t3d": None}
+    common = {"ar": {**STEP, "steps": 1, "warmup": 0}, "rollout": None, "dcd": None, "t3d": None}
     lora = {**section, "lora": {"rank": 2}}
     half = {"precision": "bfloat16", "checkpoint_activations": True}
     recipes = {
@@ -142,7 +149,12 @@ def test_half_precision_trains_with_float32_masters(tmp_path: Path) -> None:
 def test_a_rollout_that_is_killed_goes_on_with_the_part_that_is_missing(tmp_path: Path) -> None:
     """After SIGKILL at the second of four parts, the run continues with the third, with the same result."""
     data = _data(tmp_path)
-    short = {"ar": {**STEP, "steps": 1}, "rad": {**STEP, "steps": 1}, "dcd": None, "t3d": None}
+    short = {
+        "ar": {**STEP, "steps": 1, "warmup": 0},
+        "rad": {**STEP, "steps": 1, "warmup": 0},
+        "dcd": None,
+        "t3d": None,
+    }
     whole, killed = (_recipe(tmp_path, name, data, **short) for name in ("whole", "killed"))
     assert run_stages(whole, "ar,rad,rollout", 1) == [0]
 
