@@ -59,12 +59,12 @@ _ABBREVIATED = frozenset(
             "lt",
             "rt",
         ),
-        *("re", "li", "ds", "zq", "at", "od", "in", "ca", "cf", "zw", "gf", "dv"),
+        *("re", "li", "ds", "zq", "eg", "os", "ss", "ob", "at", "od", "in", "ca", "cf", "zw", "gf", "dv"),
     )
 )
-# German and Spanish sides, which end a sentence unless it goes on in small letters or with a sign.
-_SIDE = re.compile(r"\b(?:re|li|bds|izq)\.$", re.IGNORECASE)
-_GOES_ON = re.compile(r"[ \t]{0,9}[a-zäöüß+,;-]")
+# Words that end a sentence unless it goes on in small letters or with a sign: "Neg. for effusion".
+_MAY_END = re.compile(r"\b(?:re|li|bds|izq|neg|pos|poss|prob|susp)\.$", re.IGNORECASE)
+_GOES_ON = re.compile(r"[ \t]{0,9}(?:[a-zäöüß+,;-]|(?:FOR|OF|FÜR|PARA)\b)")
 _ENDS_WITH_NO = re.compile(r"\bno\.$", re.IGNORECASE)
 # White space is bounded in all patterns: a page of blanks must not take quadratic time.
 _BOUNDARY = re.compile(
@@ -148,7 +148,7 @@ def _is_abbreviation(text: str, begin: int, boundary: re.Match[str]) -> bool:
     if text[at - 2 : at].lower() not in _ABBREVIATED and text[at - 2 : at - 1].isalnum():
         return False
     window = text[max(begin, boundary.start() - 8) : boundary.end()]
-    if _SIDE.search(window):
+    if _MAY_END.search(window):
         return _GOES_ON.match(text, boundary.end()) is not None
     if not _ABBREVIATIONS.search(window):
         return False
