@@ -116,6 +116,8 @@ def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
         sign = words[cue.start - 1]
         alone = cue.end == len(words) or words[cue.end] in (",", ";", ".")
         return before and not behind and (sign in (":", "(") or (sign == "," and alone))
+    if follows and words[cue.start - 1 : cue.start] == (",",):
+        return False  # "右侧气胸,未见纵隔移位": of what follows, whether the vocabulary has it or not
     return before and not behind
 
 
