@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.scope.predicates import is_predicated_item
 from model.findings.spans import Marked, Span
 
 HARD_STOPS = frozenset((";", "."))
@@ -46,6 +47,8 @@ def list_ends(marked: Marked, cue: Span, index: int) -> bool:
         following += 1
     if following < len(words) and words[following] in pack["alternatives"]:
         return False
+    if words[index] == "," and cue.kind == "before:negated" and is_predicated_item(marked, cue, following):
+        return True
     rest = rest_of_clause(marked, following)
     if marked.text(cue) in pack["through_lists"]:
         return bool(pack["verbs"].intersection(rest))

@@ -22,6 +22,7 @@ from model.findings.scope.lists import (
     turns,
 )
 from model.findings.scope.other_films import says_other_film
+from model.findings.scope.predicates import begins_device_in_place, states_in_brackets
 from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
 
@@ -138,13 +139,15 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             return index
         if index > cue.end and begins_unmarked(marked, index, mentions):
             return index
+        if kind == "negated" and index > cue.end and states_in_brackets(marked, index, mentions):
+            return index
         if word in parting and index > cue.end:
             if kind != "negated" and index + 1 in openers:
                 return index
             if kind == "negated" and turns(marked, index):
                 return index
             if word in pack["with"] and kind == "negated" and index + 1 not in openers:
-                if not opens_statement(marked, index):
+                if not opens_statement(marked, index) and not begins_device_in_place(marked, index + 1):
                     continue
                 return index
             if word == ":" or list_ends(marked, cue, index) or begins_normal_part(marked, index, mentions):
