@@ -23,6 +23,7 @@ from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
 from model.findings.speech.comparisons import with_compared_sides
+from model.findings.speech.conclusions import with_conclusions
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
@@ -77,6 +78,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 
 
 _STEPS = (
+    with_conclusions,
     repaired,
     without_excluded_side,
     without_former_side,

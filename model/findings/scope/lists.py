@@ -4,26 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.findings.scope.predicates import is_predicated_item
+from model.findings.scope.predicates import begins_device_in_place, is_predicated_item
 from model.findings.spans import Marked, Span
 
 HARD_STOPS = frozenset((";", "."))
 
 
-def begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No effusion mild cardiomegaly": a graded or sided finding after another, with nothing between."""
-    if not any(m.end == index for m in mentions):
+def begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span], *, denied: bool = False) -> bool:
+    """ "No effusion mild cardiomegaly": a described finding after another, with nothing between.
+
+    denied: a change, an adjective or a device in its place describes it too ("no effusion old fracture").
+    """
+    end = index
+    while denied and end and marked.words[end - 1] in marked.pack.words["seen"]:
+        end -= 1  # "no effusion seen stable cardiomegaly"
+    if not any(m.end == end for m in mentions):
         return False
     if any(m.start == index and m.kind == "statement" for m in mentions):
         return True  # "no pneumothorax heart enlarged"
-    if not any(s.start == index for s in (*marked.severities, *marked.sides)):
+    if denied and begins_device_in_place(marked, index):
+        return True
+    if not _is_described(marked, index, denied=denied):
         return False
-    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start > index), None)
+    first = index if denied else index + 1  # "enlarged heart": an adjective that is a part of the term
+    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start >= first), None)
     if following is None or following - index > 4:
         return False
     pack = marked.pack.words
     joins = pack["alternatives"] | pack["and"] | pack["comma"]
     return joins.isdisjoint(marked.words[index:following])
+
+
+def _is_described(marked: Marked, index: int, *, denied: bool) -> bool:
+    """Whether a description begins at a place: a grade, a side, after a denial also other adjectives."""
+    if any(s.start == index for s in (*marked.severities, *marked.sides)):
+        return True
+    if not denied:
+        return False
+    pack = marked.pack.words
+    changed = any(c.start == index and c.key != "resolved" for c in marked.changes)
+    return changed or marked.words[index] in pack["unmarked"] | pack["openers"]
 
 
 def begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:

@@ -137,7 +137,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             return index
         if index in ends or word in HARD_STOPS or (word == ")" and bracketed):
             return index
-        if index > cue.end and begins_unmarked(marked, index, mentions):
+        if index > cue.end and begins_unmarked(marked, index, mentions, denied=kind == "negated"):
             return index
         if kind == "negated" and index > cue.end and states_in_brackets(marked, index, mentions):
             return index
