@@ -23,6 +23,7 @@ from model.findings.scope.lists import (
 )
 from model.findings.scope.other_films import says_other_film
 from model.findings.scope.predicates import begins_device_in_place, states_in_brackets
+from model.findings.scope.relative_clauses import spans_relative_clause
 from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
 
@@ -181,6 +182,8 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
         if word in pack["clause_signs"] and passed_mention:
             return index + 1
         if index in ended and not passed_mention and _lacks_subject(marked, index, cue):
+            continue
+        if index in ended and spans_relative_clause(marked, index, cue, mentions):
             continue
         if word in HARD_STOPS or index in ended:
             return index + 1
