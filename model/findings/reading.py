@@ -28,6 +28,7 @@ from model.findings.speech.contrast import without_excluded_side, without_former
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.former_states import without_former_state
+from model.findings.speech.neither import with_neither_changed
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
 from model.findings.statements import is_quiet
@@ -80,6 +81,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 _STEPS = (
     with_conclusions,
     repaired,
+    with_neither_changed,
     without_excluded_side,
     without_former_side,
     without_former_state,
