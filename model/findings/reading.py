@@ -29,6 +29,7 @@ from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.neither import with_neither_changed
+from model.findings.speech.ones import with_ones
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
 from model.findings.statements import is_quiet
@@ -90,6 +91,7 @@ _STEPS = (
     answered,
     with_exceptions,
     with_subjects,
+    with_ones,
 )
 
 

@@ -194,8 +194,17 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
             return index + 1
         if listed and word == "," and not apposed and _is_described(marked, index, cue, mentions):
             return index + 1
+        if listed and word == "," and cue.kind == "after:uncertain" and _is_graded(marked, index, cue):
+            return index + 1
         passed_mention = passed_mention or any(m.start == index for m in mentions)
     return 0
+
+
+def _is_graded(marked: Marked, index: int, cue: Span) -> bool:
+    """Whether the item between a comma and a hedge has a grade: "ribs broken, small effusion not excluded"."""
+    article = marked.words[index + 1] in marked.pack.words["links"] | marked.pack.words["pronouns"]
+    begin = index + 1 + article
+    return "," not in marked.words[begin : cue.start] and any(s.start == begin for s in marked.severities)
 
 
 def _has_own_subject(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
