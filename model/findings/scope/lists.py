@@ -24,23 +24,22 @@ def begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span], *, den
         return True  # "no pneumothorax heart enlarged"
     if denied and begins_device_in_place(marked, index):
         return True
-    if not _is_described(marked, index, denied=denied):
+    graded = any(s.start == index for s in (*marked.severities, *marked.sides))
+    if not graded and not (denied and _has_adjective(marked, index)):
         return False
     first = index if denied else index + 1  # "enlarged heart": an adjective that is a part of the term
-    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start >= first), None)
-    if following is None or following - index > 4:
+    following = next((m for m in sorted(mentions, key=lambda m: m.start) if m.start >= first), None)
+    if following is None or following.start - index > 4:
         return False
     pack = marked.pack.words
     joins = pack["alternatives"] | pack["and"] | pack["comma"]
-    return joins.isdisjoint(marked.words[index:following])
+    if not graded and not pack["alternatives"].isdisjoint(marked.words[following.end : following.end + 1]):
+        return False  # "no infiltrate enlarged heart or effusion" is a list
+    return joins.isdisjoint(marked.words[index : following.start])
 
 
-def _is_described(marked: Marked, index: int, *, denied: bool) -> bool:
-    """Whether a description begins at a place: a grade, a side, after a denial also other adjectives."""
-    if any(s.start == index for s in (*marked.severities, *marked.sides)):
-        return True
-    if not denied:
-        return False
+def _has_adjective(marked: Marked, index: int) -> bool:
+    """Whether a change or another adjective at a place tells of what is there: "old", "enlarged"."""
     pack = marked.pack.words
     changed = any(c.start == index and c.key != "resolved" for c in marked.changes)
     return changed or marked.words[index] in pack["unmarked"] | pack["openers"]

@@ -100,7 +100,7 @@ def _has_verb(marked: Marked, cue: Span, term: Span, at: int) -> bool:
     verb, behind = words[term.end : term.end + 1], words[term.end + 1 : term.end + 2]
     if not verb or verb[0] not in pack["verbs"] or verb[0] in pack["seen"] | {"there"}:
         return False
-    listed = "," in words[cue.end : at - 1]
+    listed = "," in words[cue.end : at - 1] or verb[0] in pack["verbs_of_several"]
     return bool(behind) and (behind[0] not in pack["seen"] or (behind[0] in pack["affirms"] and not listed))
 
 

@@ -201,7 +201,7 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
 
 
 def _is_graded(marked: Marked, index: int, cue: Span) -> bool:
-    """Whether the item between a comma and a hedge has a grade: "ribs broken, small effusion not excluded"."""
+    """Whether the item between a comma and a hedge is graded: "ribs broken, small effusion not excluded"."""
     article = marked.words[index + 1] in marked.pack.words["links"] | marked.pack.words["pronouns"]
     begin = index + 1 + article
     return "," not in marked.words[begin : cue.start] and any(s.start == begin for s in marked.severities)
