@@ -23,10 +23,13 @@ from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
 from model.findings.speech.comparisons import with_compared_sides
+from model.findings.speech.conclusions import with_conclusions
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.former_states import without_former_state
+from model.findings.speech.neither import with_neither_changed
+from model.findings.speech.ones import with_ones
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
 from model.findings.statements import is_quiet
@@ -77,7 +80,9 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 
 
 _STEPS = (
+    with_conclusions,
     repaired,
+    with_neither_changed,
     without_excluded_side,
     without_former_side,
     without_former_state,
@@ -86,6 +91,7 @@ _STEPS = (
     answered,
     with_exceptions,
     with_subjects,
+    with_ones,
 )
 
 
