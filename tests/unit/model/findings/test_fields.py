@@ -1,0 +1,82 @@
+"""Fields with an answer for each side, devices that are gone or not yet there, and sides that get lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.model.findings.conftest import stated
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Effusion: right - none, left - small", "-pleural_effusion@R +pleural_effusion@L"),
+        ("Pneumothorax: R: none L: small", "-pneumothorax@R +pneumothorax@L"),
+        ("Effusion: right present, left absent", "+pleural_effusion@R -pleural_effusion@L"),
+        ("Effusion: R - yes, L - no", "+pleural_effusion@R -pleural_effusion@L"),
+        ("Effusion: Left: no", "-pleural_effusion@L"),
+        ("Effusion right yes left no", "+pleural_effusion@R -pleural_effusion@L"),
+        ("Consolidation: RLL present, LLL absent", "+consolidation@R -consolidation@L"),
+        ("Derrame pleural: derecho sí, izquierdo no.", "+pleural_effusion@R -pleural_effusion@L"),
+        ("Erguss: rechts ja, links nein.", "+pleural_effusion@R -pleural_effusion@L"),
+        ("胸腔积液:左侧无,右侧有。", "-pleural_effusion@L +pleural_effusion@R"),
+        (
+            "Effusion: right: small, left: moderate with compressive atelectasis",
+            "+pleural_effusion@R +pleural_effusion@L +atelectasis",
+        ),
+        (
+            "Effusion: Right: none, Left: small, unchanged; Pneumothorax: no.",
+            "-pleural_effusion@R +pleural_effusion@L~unchanged -pneumothorax",
+        ),
+    ],
+)
+def test_each_side_of_a_field_has_its_own_answer(text: str, expected: str) -> None:
+    """The answer of one side neither denies nor grades the item on the other."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Pneumothorax: Right: none. Left: small.", "-pneumothorax@R +pneumothorax@L"),
+        ("Pneumothorax:\nRight: none\nLeft: small", "-pneumothorax@R +pneumothorax@L"),
+        ("Effusion: right small. Left none.", "+pleural_effusion@R -pleural_effusion@L"),
+    ],
+)
+def test_side_in_the_next_sentence_belongs_to_the_item(text: str, expected: str) -> None:
+    """A stop or a line between the sides of one field does not part it."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Effusion: left", "+pleural_effusion@L"),
+        ("Effusion: right small, left atelectasis", "+pleural_effusion@R +atelectasis@L"),
+        ("Effusion: bilateral, right greater than left", "+pleural_effusion@B"),
+        ("Effusion: left small. Right upper lobe: stable.", "+pleural_effusion@L"),
+        ("Pneumothorax: none. Right: chest tube.", "-pneumothorax +chest_tube@R"),
+        ("Lungs: right clear, left consolidation", "-lung_opacity@R +consolidation@L"),
+    ],
+)
+def test_field_without_pairs_stays_as_it_was(text: str, expected: str) -> None:
+    """One side, another finding behind a side, or a label of its own is no second answer."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("| Finding | Right | Left |\n| Effusion | Yes | No |", "+pleural_effusion@R -pleural_effusion@L"),
+        (
+            "| Finding | Right | Left |\n|---|---|---|\n| Effusion | no | small |\n| Pneumothorax | - | no |",
+            "-pleural_effusion@R +pleural_effusion@L -pneumothorax@L",
+        ),
+        ("Finding\tLeft\tRight\nEffusion\tyes\tno\nPneumothorax\tno\tyes",
+         "+pleural_effusion@L -pleural_effusion@R -pneumothorax@L +pneumothorax@R"),
+        ("| Finding | Present |\n| Effusion | Yes |\n| Nodule | No |", "+pleural_effusion -nodule"),
+    ],
+)  # fmt: skip
+def test_rows_of_a_table_have_the_sides_of_its_head(text: str, expected: str) -> None:
+    """A head with both sides gives each cell below it its side; an empty cell states nothing."""
+    assert stated(text) == " ".join(sorted(expected.split()))
