@@ -32,6 +32,8 @@ WORDS = (
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
     "were", "present", "negative", "positive", "verdict_for", "posts",
+    "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
+    "well_placed", "appears",
 )  # fmt: skip
 
 

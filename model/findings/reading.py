@@ -30,6 +30,7 @@ from model.findings.speech.fields import with_fields
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
+from model.findings.speech.withdrawals import with_withdrawals
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
 from model.findings.two_sides import by_side
@@ -80,6 +81,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 _STEPS = (
     repaired,
     with_fields,
+    with_withdrawals,
     without_excluded_side,
     without_former_side,
     without_former_state,

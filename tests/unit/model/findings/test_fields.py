@@ -80,3 +80,59 @@ def test_field_without_pairs_stays_as_it_was(text: str, expected: str) -> None:
 def test_rows_of_a_table_have_the_sides_of_its_head(text: str, expected: str) -> None:
     """A head with both sides gives each cell below it its side; an empty cell states nothing."""
     assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Removed: ETT, NGT.", "-endotracheal_tube~resolved -feeding_tube"),
+        ("Interval removal: ETT.", "-endotracheal_tube~resolved"),
+        ("Lines removed: Swan-Ganz", "-central_line~resolved"),
+        ("Interval removal: ETT and NGT, PICC unchanged.",
+         "-endotracheal_tube~resolved -feeding_tube +central_line~unchanged"),
+        ("Removed: ETT; right PICC in place.", "-endotracheal_tube~resolved +central_line@R"),
+        ("Entfernt: ZVK.", "-central_line"),
+        ("Chest tube removed: small pneumothorax.", "-chest_tube~resolved +pneumothorax"),
+        ("ETT removed: yes", "-endotracheal_tube~resolved"),
+    ],
+)  # fmt: skip
+def test_removed_denies_the_devices_of_its_list(text: str, expected: str) -> None:
+    """Behind a device the verb is that device's own."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ETT not yet placed.", "-endotracheal_tube"),
+        ("Chest tube was not placed.", "-chest_tube"),
+        ("Chest drain to be inserted.", ""),
+        ("NG tube is to be placed today; ETT in place.", "+endotracheal_tube"),
+        ("NG tube appears to be placed in the stomach.", "+feeding_tube"),
+        ("Chest tube was not placed in the pleural space.", "+chest_tube"),
+    ],
+)
+def test_device_that_is_not_yet_placed_is_not_there(text: str, expected: str) -> None:
+    """What is badly placed or only seems placed is there."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Left chest tube has been replaced by a right chest tube.",
+            "-chest_tube@L~resolved +chest_tube@R",
+        ),
+        ("ETT replaced by a tracheostomy tube.", "-endotracheal_tube~resolved +support_device"),
+        ("ZVK links ersetzt durch ZVK rechts.", "-central_line@L~resolved +central_line@R"),
+        ("Left chest tube exchanged for a new left chest tube.", "+chest_tube@L~new"),
+        ("ETT exchanged for a larger one.", "+endotracheal_tube~increased"),
+        ("One of two left chest tubes has been removed.", "+chest_tube@L"),
+        ("Eine der beiden Thoraxdrainagen links wurde entfernt.", "+chest_tube@L"),
+        ("Both left chest tubes have been removed.", "-chest_tube@B~resolved"),
+    ],
+)
+def test_replaced_device_is_gone_and_a_renewed_one_is_not(text: str, expected: str) -> None:
+    """Of several devices of which one is gone, the others stay."""
+    assert stated(text) == " ".join(sorted(expected.split()))
