@@ -33,7 +33,7 @@ from model.findings.speech.verdicts import with_verdicts
 from model.findings.speech.withdrawals import with_withdrawals
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
-from model.findings.two_sides import by_side
+from model.findings.two_sides import by_side, without_denied_side
 from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary
 
@@ -59,7 +59,7 @@ def explained(
     side = _side_of_label(reader, label) if label else None
     if side is not None:
         read = [replace(r, finding=_on_side(r.finding, side, reader.vocabulary)) for r in read]
-    stated = [r for r in read if r.finding is not None]
+    stated = without_denied_side([r for r in read if r.finding is not None])
     silent = [r for r in read if r.finding is None]
     if exception_of(marked) is not None:
         stated = _with_sides_elsewhere(stated, reader.vocabulary)

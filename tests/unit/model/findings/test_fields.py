@@ -136,3 +136,43 @@ def test_device_that_is_not_yet_placed_is_not_there(text: str, expected: str) ->
 def test_replaced_device_is_gone_and_a_renewed_one_is_not(text: str, expected: str) -> None:
     """Of several devices of which one is gone, the others stay."""
     assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("L chest tube, Swan-Ganz in main PA.", "+chest_tube@L +central_line"),
+        ("Left chest tube and PICC.", "+chest_tube@L +central_line@L"),
+        ("Fraktur der 6. Rippe links", "+rib_fracture@L"),
+        ("Rippenfraktur 6. Rippe links ohne Pneumothorax.", "+rib_fracture@L -pneumothorax"),
+        ("ZVK über V. jugularis rechts", "+central_line@R"),
+        ("Erguss links. Kein Pneumothorax rechts.", "+pleural_effusion@L -pneumothorax@R"),
+        ("Consolidación en LSI.", "+consolidation@L"),
+        ("Atelectasia en LII, derrame derecho.", "+atelectasis@L +pleural_effusion@R"),
+        ("Consolidación LID.", "+consolidation@R"),
+        ("Consolidación LSD.", "+consolidation@R"),
+    ],
+)
+def test_side_is_neither_invented_nor_lost(text: str, expected: str) -> None:
+    """The stop of an ordinal or an initial parts no side from its finding, a comma parts two devices."""
+    assert stated(text) == " ".join(sorted(expected.split()))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "Bilateral effusions have resolved on the right and decreased on the left.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~decreased",
+        ),
+        (
+            "Bilateral effusions have decreased on the left and resolved on the right.",
+            "-pleural_effusion@R~resolved +pleural_effusion@L~decreased",
+        ),
+        ("Bilateral effusions have resolved.", "-pleural_effusion@B~resolved"),
+        ("No bilateral effusions.", "-pleural_effusion@B"),
+    ],
+)
+def test_what_both_sides_had_is_denied_only_where_it_has_gone(text: str, expected: str) -> None:
+    """The side that is named with the denial is the one without the finding."""
+    assert stated(text) == " ".join(sorted(expected.split()))
