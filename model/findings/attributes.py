@@ -70,6 +70,8 @@ def share(
     ]
     for index in pairs:  # what precedes the pair
         first, second = shared[index], shared[index + 1]
+        if found[index][2] and _is_listed(marked, found[index][0], found[index + 1][0]):
+            continue
         if second.laterality is None and second.location is None:
             slashed = (
                 marked.words[found[index][0].end] in marked.pack.words["alternatives"]
@@ -95,6 +97,11 @@ def share(
             first = replace(first, change=second.change)
         shared[index] = first
     return shared
+
+
+def _is_listed(marked: Marked, first: Span, second: Span) -> bool:
+    """Whether only a comma is between two devices: "left chest tube, Swan-Ganz" says nothing of its side."""
+    return marked.words[first.end : second.start] == (",",)
 
 
 def _joining(marked: Marked) -> frozenset[str]:

@@ -20,6 +20,7 @@ from model.findings.speech.corrections import move_to, replace_concepts, side_of
 from model.findings.speech.repairs import takes_back
 from model.findings.text.characters import Plain, plain
 from model.findings.text.choices import REASON, is_unmade, other_choices
+from model.findings.text.fields import with_sides
 from model.findings.text.headings import Kind
 from model.findings.text.leads import with_leads
 from model.findings.text.questions import with_answers
@@ -152,6 +153,8 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
 def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
     pack = reader.pack
     found = sentences_of(text, pack.headings, pack.body_openers, reader.joins)
+    if ":" in text or "|" in text or "\t" in text:
+        found = tuple(with_sides(text, found, reader))
     if "?" not in text:
         return found
     return with_answers(text, found, lambda answer: is_answer(reader.mark(answer.strip(" .!"))))

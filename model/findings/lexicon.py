@@ -33,6 +33,8 @@ WORDS = (
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
     "were", "present", "negative", "positive", "verdict_for", "posts",
     "in_place", "affirms", "unmarked",
+    "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
+    "well_placed", "appears", "initials",
 )  # fmt: skip
 
 

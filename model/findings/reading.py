@@ -27,14 +27,16 @@ from model.findings.speech.conclusions import with_conclusions
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
+from model.findings.speech.fields import with_fields
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.neither import with_neither_changed
 from model.findings.speech.ones import with_ones
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
+from model.findings.speech.withdrawals import with_withdrawals
 from model.findings.statements import is_quiet
 from model.findings.territory import Territory, territories
-from model.findings.two_sides import by_side
+from model.findings.two_sides import by_side, without_denied_side
 from model.findings.types import Change, Finding, Laterality, Presence
 from model.findings.vocabulary import Concept, Vocabulary
 
@@ -60,7 +62,7 @@ def explained(
     side = _side_of_label(reader, label) if label else None
     if side is not None:
         read = [replace(r, finding=_on_side(r.finding, side, reader.vocabulary)) for r in read]
-    stated = [r for r in read if r.finding is not None]
+    stated = without_denied_side([r for r in read if r.finding is not None])
     silent = [r for r in read if r.finding is None]
     if exception_of(marked) is not None:
         stated = _with_sides_elsewhere(stated, reader.vocabulary)
@@ -83,6 +85,8 @@ _STEPS = (
     with_conclusions,
     repaired,
     with_neither_changed,
+    with_fields,
+    with_withdrawals,
     without_excluded_side,
     without_former_side,
     without_former_state,

@@ -150,9 +150,15 @@ class Reader:
             bag=bag,
             walls=()
             if walls.isdisjoint(bag)
-            else tuple([i for i, word in enumerate(words) if word in walls]),
+            else tuple([i for i, word in enumerate(words) if word in walls and not self._shortens(words, i)]),
             **_NO_SPANS | longest,
         )
+
+    def _shortens(self, words: Sequence[str], index: int) -> bool:
+        """Whether a stop is the one of an ordinal or an initial: "der 6. Rippe links", "V. jugularis"."""
+        if words[index] != "." or not 0 < index < len(words) - 1:
+            return False
+        return words[index - 1].isdigit() or words[index - 1] in self.pack.words["initials"]
 
     def _month(self, text: str, tokens: Sequence[Token], index: int) -> Token:
         """ "3 May", "May 2024", "in May": the month, not the hedge."""

@@ -6,6 +6,7 @@ on one side only, and never one finding of both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from model.findings.merge import Read
@@ -21,7 +22,7 @@ def by_side(marked: Marked, area: Territory, concept: Concept, read: Read) -> li
     """
     finding = read.finding
     if finding is not None and finding.laterality is Laterality.BILATERAL:
-        opposed = _opposed_sides(marked, area)
+        opposed = _opposed_sides(marked, area) or _side_of_denial(marked, area, finding)
         if opposed:
             return [replace(read, finding=_told_of(finding, side, denied)) for side, denied in opposed]
     pairs = _sides_with_severities(marked, area) if concept.sided else ()
@@ -65,3 +66,46 @@ def _opposed_sides(marked: Marked, territory: Territory) -> tuple[tuple[Laterali
     if denied[0] == denied[1] or not all(told):
         return ()
     return tuple((Laterality(s.key), gone_there) for s, gone_there in zip(sides, denied, strict=True))
+
+
+def _side_of_denial(
+    marked: Marked, territory: Territory, finding: Finding
+) -> tuple[tuple[Laterality, bool], ...]:
+    """Both sides for "bilateral effusions have resolved on the right": the other side still has its own."""
+    sides = [s for s in marked.sides if territory.mention.end <= s.start < territory.right]
+    if finding.presence is not Presence.ABSENT or len(sides) != 1 or sides[0].key not in ("left", "right"):
+        return ()
+    side, pack = sides[0], marked.pack.words
+    begin = side.start
+    while begin and marked.words[begin - 1] in pack["at"] | pack["articles"]:
+        begin -= 1
+    cues = [c for c in marked.cues if c.kind == "after:negated" and c.end == begin]
+    if begin == side.start or not any(c.start >= territory.mention.end for c in cues):
+        return ()
+    denied = Laterality(side.key)
+    return ((denied, True), (_OTHER[denied], False))
+
+
+def without_denied_side(reads: Sequence[Read]) -> list[Read]:
+    """What a sentence says of both sides and then denies on one is on the other: "bilateral effusions have
+    decreased on the left and resolved on the right".
+    """
+    denied: dict[str, set[Laterality]] = {}
+    for read in reads:
+        finding = read.finding
+        if finding is not None and finding.presence is Presence.ABSENT and finding.laterality in _OTHER:
+            denied.setdefault(finding.concept, set()).add(finding.laterality)
+    return [_on_other_side(read, denied) for read in reads]
+
+
+_OTHER = {Laterality.LEFT: Laterality.RIGHT, Laterality.RIGHT: Laterality.LEFT}
+
+
+def _on_other_side(read: Read, denied: Mapping[str, set[Laterality]]) -> Read:
+    finding = read.finding
+    if finding is None or finding.laterality is not Laterality.BILATERAL:
+        return read
+    sides = denied.get(finding.concept, set())
+    if finding.presence is Presence.ABSENT or len(sides) != 1:
+        return read
+    return replace(read, finding=replace(finding, laterality=_OTHER[next(iter(sides))]))

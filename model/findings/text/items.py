@@ -58,6 +58,8 @@ def line_ends(text: str, begin: int, at: int, end: int, joins: Callable[[str, st
         return True
     if _ROW.match(line) and _ROW.match(following.strip()):
         return True
+    if any(line.count(sign) > 1 and following.strip().count(sign) > 1 for sign in "|\t"):
+        return True  # two rows of a table
     if _CONTINUES.search(line) or joins(line, following):
         return False
     begins_small = following.lstrip()[0].islower()
