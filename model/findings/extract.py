@@ -23,6 +23,8 @@ from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.headings import Kind
 from model.findings.text.leads import with_leads
 from model.findings.text.questions import with_answers
+from model.findings.text.resumption import resumption
+from model.findings.text.sections import Body
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -151,7 +153,9 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
 
 def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
     pack = reader.pack
-    found = sentences_of(text, pack.headings, pack.body_openers, reader.joins)
+    found = sentences_of(
+        text, pack.headings, Body(openers=pack.body_openers, states=resumption(reader)), reader.joins
+    )
     if "?" not in text:
         return found
     return with_answers(text, found, lambda answer: is_answer(reader.mark(answer.strip(" .!"))))

@@ -31,7 +31,7 @@ WORDS = (
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
-    "were", "present", "negative", "positive", "verdict_for", "posts",
+    "were", "present", "negative", "positive", "verdict_for", "posts", "complaints", "requests", "past",
 )  # fmt: skip
 
 
