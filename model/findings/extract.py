@@ -22,6 +22,7 @@ from model.findings.text.characters import Plain, plain
 from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.headings import Kind
 from model.findings.text.leads import with_leads
+from model.findings.text.presentations import without_presentations
 from model.findings.text.questions import with_answers
 from model.findings.text.resumption import resumption
 from model.findings.text.sections import Body
@@ -113,7 +114,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
     mixed = may_be_mixed(source.text, language, vocabulary)
-    sentences = _sentences(source.text, reader)
+    sentences = without_presentations(_sentences(source.text, reader), reader)
     if "\n" in source.text:
         sentences = list(with_leads(source.text, sentences, reader))
     for sentence in sentences:

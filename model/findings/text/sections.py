@@ -65,7 +65,11 @@ def sections_of(text: str, words: HeadingWords, body: Body) -> tuple[Section, ..
 
 
 def _settled(heading: Heading, headings: Sequence[Heading], index: int) -> Kind:
-    """A diagnosis is the conclusion after findings, and the reason of the request before them."""
+    """A diagnosis is the conclusion after findings, and the reason of the request before them; a follow-up is
+    advice at the end, and the kind of film at the beginning: "Follow-up: left effusion has increased".
+    """
+    if heading.name == "follow up" and heading.start == 0:
+        return "findings"
     if heading.kind != "diagnosis":
         return heading.kind
     before = any(h.kind in READ or h.kind == "part" for h in headings[:index])
