@@ -32,7 +32,7 @@ WORDS = (
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
     "were", "present", "negative", "positive", "verdict_for", "posts", "complaints", "requests", "past",
-    "patients", "of_patients", "follow_ups",
+    "patients", "of_patients", "follow_ups", "ratios",
 )  # fmt: skip
 
 
