@@ -31,10 +31,10 @@ WORDS = (
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
-    "were", "present", "negative", "positive", "verdict_for", "posts",
-    "in_place", "affirms", "unmarked",
+    "were", "present", "negative", "positive", "verdict_for", "posts", "in_place", "affirms", "unmarked",
     "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
-    "well_placed", "appears", "initials",
+    "well_placed", "appears", "initials", "complaints", "requests", "past", "patients", "of_patients",
+    "follow_ups", "ratios",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from model.findings.attributes import Attributes, attributes_of, share
 from model.findings.devices import with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
+from model.findings.ratios import with_ratios
 from model.findings.scope.rules import AFFIRMED, Assertion, MentionContext, context_of
 from model.findings.scope.scope import Scope
 from model.findings.scope.scopes import scopes_of
@@ -72,6 +73,8 @@ def explained(
 def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
     """A sentence's marks after corrections, contrasts and elided subjects."""
     marked = reader.mark(sentence, dropped)
+    if (measured := with_ratios(marked)) is not None:
+        marked = reader.mark_tokens(measured)
     if not marked.terms:
         return marked  # nothing that could be corrected, denied or limited to a side
     for step in _STEPS:
