@@ -104,13 +104,15 @@ def _has_verb(marked: Marked, cue: Span, term: Span, at: int) -> bool:
     return bool(behind) and (behind[0] not in pack["seen"] or (behind[0] in pack["affirms"] and not listed))
 
 
-def states_in_brackets(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
+def states_in_brackets(marked: Marked, cue: Span, index: int, mentions: Sequence[Span]) -> bool:
     """Whether a bracket at the end of a clause holds a statement: "no pneumothorax (small left effusion)"."""
     if marked.words[index] != "(" or ")" not in marked.words[index:]:
         return False
     close = marked.words.index(")", index)
     inside = marked.words[index + 1 : close]
-    if not inside or inside[0] not in marked.pack.new_statement:
+    if not inside:
+        return False
+    if inside[0] not in marked.pack.new_statement and not is_predicated_item(marked, cue, index + 1):
         return False
     if not marked.pack.words["alternatives"].isdisjoint(inside):
         return False

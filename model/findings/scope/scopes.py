@@ -142,7 +142,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             return index
         if index > cue.end and begins_unmarked(marked, index, mentions, denied=kind == "negated"):
             return index
-        if kind == "negated" and index > cue.end and states_in_brackets(marked, index, mentions):
+        if kind == "negated" and index > cue.end and states_in_brackets(marked, cue, index, mentions):
             return index
         if word in parting and index > cue.end:
             if kind != "negated" and index + 1 in openers:
