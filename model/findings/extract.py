@@ -26,7 +26,7 @@ from model.findings.text.leads import with_leads
 from model.findings.text.presentations import without_presentations
 from model.findings.text.questions import with_answers
 from model.findings.text.resumption import resumption
-from model.findings.text.sections import Body
+from model.findings.text.sections import BodyStart
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -156,7 +156,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
 def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
     pack = reader.pack
     found = sentences_of(
-        text, pack.headings, Body(openers=pack.body_openers, states=resumption(reader)), reader.joins
+        text, pack.headings, BodyStart(openers=pack.body_openers, states=resumption(reader)), reader.joins
     )
     if ":" in text or "|" in text or "\t" in text:
         found = tuple(with_sides(text, found, reader))

@@ -33,7 +33,7 @@ _AHEAD = 400  # characters behind a history that decide whether it goes on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class BodyStart:
     """How the body begins after a history: `openers` ("there is", "the heart", "no"), and whether a
     sentence, given those behind it, `states` a finding as an observer does.
     """
@@ -42,7 +42,7 @@ class Body:
     states: Callable[[str, Sequence[str]], bool] = lambda _sentence, _following: False
 
 
-def sections_of(text: str, words: HeadingWords, body: Body) -> tuple[Section, ...]:
+def sections_of(text: str, words: HeadingWords, body: BodyStart) -> tuple[Section, ...]:
     """The report in sections, read or not, in order; together they are the text without its headings.
 
     body: how its sentences begin, to find where it continues.
@@ -92,7 +92,7 @@ _ASKED = re.compile(
 
 
 def _unread(
-    text: str, heading: Heading, end: int, kind: Kind, body_follows: bool, body: Body
+    text: str, heading: Heading, end: int, kind: Kind, body_follows: bool, body: BodyStart
 ) -> Iterator[Section]:
     """The section that states nothing, and what is read after it."""
     if _PAST.match(heading.name):  # a list of diseases, as the body is one of findings
@@ -103,7 +103,7 @@ def _unread(
         yield Section(start=cut, end=end, kind="findings", read=True)
 
 
-def _resumes(text: str, start: int, end: int, kind: Kind, body: Body) -> int:
+def _resumes(text: str, start: int, end: int, kind: Kind, body: BodyStart) -> int:
     """Where the report continues after the content of a heading; `end` if it does not."""
     first = _FIRST.search(text, start, end)
     if first is None:
