@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model.findings.merge import Read, Why
-from model.findings.spans import Marked
+from model.findings.scope.scope import Scope
+from model.findings.spans import Marked, Span
 from model.findings.text.tokens import words_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary
 
 MALPOSITION = "malpositioned_device"
 _BACK = 7  # words before a place in which its tip must be named, and not as "above" or "no longer in"
+
+
+def reached_by(
+    marked: Marked, mention: Span, scopes: Sequence[Scope], governed: Sequence[Span], vocabulary: Vocabulary
+) -> list[Scope]:
+    """The scopes that a finding can have: a verb of devices is about the device between it and the finding.
+
+    "Left pneumothorax, chest tube not yet inserted"; but "ETT and NGT were removed", "the mass was removed".
+    """
+    verbs = marked.pack.words["placed"] | marked.pack.words["withdrawn"] | marked.pack.words["removed"]
+    devices = [g for g in governed if g.key in vocabulary.concepts and vocabulary.concepts[g.key].device]
+
+    def is_of_device(scope: Scope) -> bool:
+        said = not scope.forward and not verbs.isdisjoint(marked.words[scope.cue.start : scope.cue.end])
+        return said and any(mention.end <= d.start and d.end <= scope.cue.start for d in devices)
+
+    return [scope for scope in scopes if not is_of_device(scope)]
 
 
 def with_malposition(marked: Marked, found: Sequence[Read], vocabulary: Vocabulary) -> list[Read]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from model.findings.attributes import Attributes, attributes_of, share
-from model.findings.devices import with_malposition
+from model.findings.devices import reached_by, with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
 from model.findings.ratios import with_ratios
@@ -192,6 +192,8 @@ def _context(
     if not scopes and not any(vocabulary.concepts[key].passes for key in mention.concepts):
         return AFFIRMED
     others = [g for g in governed if g != mention.span]
+    if not vocabulary.concepts[mention.concepts[0]].device:
+        scopes = reached_by(marked, mention.span, scopes, governed, vocabulary)
     passes = all(vocabulary.concepts[key].passes for key in mention.concepts)
     return context_of(marked, mention.core, scopes, others, passes=passes)
 

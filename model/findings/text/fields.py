@@ -42,7 +42,12 @@ def with_sides(text: str, sentences: Sequence[Sentence], reader: Reader) -> list
 def _belongs(text: str, item: Sentence, sentence: Sentence, reader: Reader) -> bool:
     """Whether a sentence only answers for a side of the item before it."""
     between = text[item.end : sentence.start]
-    if ":" not in item.text or len(item.text) > _LONGEST_ITEM or len(sentence.text) > _LONGEST_ANSWER:
+    rows = item.text.endswith("|")  # "Effusion | Right: yes | Left: no"
+    if (
+        not (rows or ":" in item.text)
+        or len(item.text) > _LONGEST_ITEM
+        or len(sentence.text) > _LONGEST_ANSWER
+    ):
         return False
     if len(between) > _NEAR or _BLANK.search(between) or item.impression != sentence.impression:
         return False
@@ -50,8 +55,9 @@ def _belongs(text: str, item: Sentence, sentence: Sentence, reader: Reader) -> b
     if answer.places or not is_pairs(answer):
         return False  # "Right upper lobe: stable" begins another item
     label = reader.mark(item.text)
-    bare = [(t.start, t.end) for t in label.terms] == [(0, len(label.words) - 1)]
-    return (bare and label.words[-1] == ":") or pairs_of_item(label) > 0
+    end = len(label.words) - (label.words[-1:] == (":",))
+    bare = (rows or end < len(label.words)) and [(t.start, t.end) for t in label.terms] == [(0, end)]
+    return bare or pairs_of_item(label) > 0
 
 
 def _with_heads(sentences: Sequence[Sentence], reader: Reader) -> Iterator[Sentence]:

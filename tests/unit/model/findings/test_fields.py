@@ -40,6 +40,7 @@ def test_each_side_of_a_field_has_its_own_answer(text: str, expected: str) -> No
     [
         ("Pneumothorax: Right: none. Left: small.", "-pneumothorax@R +pneumothorax@L"),
         ("Pneumothorax:\nRight: none\nLeft: small", "-pneumothorax@R +pneumothorax@L"),
+        ("Effusion | Right: Yes | Left: No", "+pleural_effusion@R -pleural_effusion@L"),
         ("Effusion: right small. Left none.", "+pleural_effusion@R -pleural_effusion@L"),
     ],
 )
@@ -106,6 +107,11 @@ def test_removed_denies_the_devices_of_its_list(text: str, expected: str) -> Non
     [
         ("ETT not yet placed.", "-endotracheal_tube"),
         ("Chest tube was not placed.", "-chest_tube"),
+        ("Left pneumothorax, left chest drain not yet inserted.", "+pneumothorax@L -chest_tube@L"),
+        ("Left pneumothorax and chest tube was not placed.", "+pneumothorax@L -chest_tube"),
+        ("Consolidation, ETT removed.", "+consolidation -endotracheal_tube~resolved"),
+        ("The mass was removed.", "-mass~resolved"),
+        ("ETT and NGT not yet placed.", "-endotracheal_tube -feeding_tube"),
         ("Chest drain to be inserted.", ""),
         ("NG tube is to be placed today; ETT in place.", "+endotracheal_tube"),
         ("NG tube appears to be placed in the stomach.", "+feeding_tube"),
