@@ -1,4 +1,6 @@
-"""A graded "one" stands for the finding before it: "no large effusion; a small one cannot be excluded"."""
+"""A graded "one" or "amount" stands for the finding before it: "no large effusion; a small one cannot be
+excluded", "no fluid on the right, a moderate amount on the left".
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,13 @@ from model.findings.text.tokens import Token
 def with_ones(marked: Marked) -> list[Token] | None:
     """The tokens with the finding in the place of each such word; None if there is none."""
     pack = marked.pack.words
-    if pack["one"].isdisjoint(marked.bag):
+    stands = pack["one"] | pack["portions"]
+    if stands.isdisjoint(marked.bag):
         return None
     found: list[Token] = []
     changed = False
     for index, token in enumerate(marked.tokens):
-        subject = _subject(marked, index) if token.word in pack["one"] else None
+        subject = _subject(marked, index) if token.word in stands else None
         if subject is None:
             found.append(token)
             continue
@@ -30,8 +33,14 @@ def _subject(marked: Marked, index: int) -> Span | None:
     begin = next((i for i in range(index - 1, -1, -1) if marked.words[i] in signs), -1)
     end = next((i for i in range(index, len(marked.words)) if marked.words[i] in signs), len(marked.words))
     graded = any(s.end == index for s in marked.severities)
-    film = not marked.pack.words["films"].isdisjoint(marked.words[index + 1 : index + 2])
-    if begin < 0 or not graded or film or any(begin < t.start < end for t in marked.terms):
+    behind = marked.words[index + 1 : index + 2]
+    # "The last one film"; "a small amount of gas in the stomach".
+    other = not marked.pack.words["films"].isdisjoint(behind) or (
+        marked.words[index] in marked.pack.words["portions"]
+        and index + 1 < end
+        and not {*behind} <= marked.pack.words["at"] - {"of"}
+    )
+    if begin < 0 or not graded or other or any(begin < t.start < end for t in marked.terms):
         return None
     named = [t for t in marked.terms if t.end <= begin and t.kind in ("synonym", "weak")]
     return named[-1] if named else None

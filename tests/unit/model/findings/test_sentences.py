@@ -16,7 +16,9 @@ from model.findings.vocabulary import load_vocabulary
 def read(report: str) -> tuple[Sentence, ...]:
     """Return the sentences that are read."""
     reader = reader_for(load_vocabulary())
-    return sentences_of(report, reader.pack.headings, BodyStart(openers=reader.pack.body_openers), reader.joins)
+    return sentences_of(
+        report, reader.pack.headings, BodyStart(openers=reader.pack.body_openers), reader.joins
+    )
 
 
 def texts(report: str) -> list[str]:
