@@ -53,11 +53,13 @@ def _end_of_introduction(marked: Marked) -> int:
 
 
 def _is_observed(marked: Marked, end: int) -> bool:
-    """Whether the first `end` words tell what is seen: with a verb, a change or a denial."""
+    """Whether the first `end` words tell what is seen: with a verb, a change, a denial or a part's state."""
     if not marked.pack.words["verbs"].isdisjoint(marked.words[:end]):
         return True
     told = [c for c in marked.changes if c.key != "resolved"]  # "chest tube removed"
     told += [c for c in marked.cues if c.kind == "before:negated"]
+    if any(term.kind == "structure" for term in marked.terms):
+        told += marked.states
     return any(span.start < end for span in told)
 
 
