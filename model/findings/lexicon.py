@@ -33,7 +33,7 @@ WORDS = (
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
     "were", "present", "negative", "positive", "verdict_for", "posts",
     "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
-    "well_placed", "appears", "initials",
+    "well_placed", "appears", "initials", "not_done",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from model.findings.speech.comparisons import with_compared_sides
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
-from model.findings.speech.fields import with_fields
+from model.findings.speech.fields import with_fields, with_several_fields
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
@@ -79,6 +79,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 
 
 _STEPS = (
+    with_several_fields,
     repaired,
     with_fields,
     with_withdrawals,
