@@ -23,7 +23,10 @@ from model.findings.text.choices import REASON, is_unmade, other_choices
 from model.findings.text.fields import with_sides
 from model.findings.text.headings import Kind
 from model.findings.text.leads import with_leads
+from model.findings.text.presentations import without_presentations
 from model.findings.text.questions import with_answers
+from model.findings.text.resumption import resumption
+from model.findings.text.sections import BodyStart
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.types import Finding, Presence
 from model.findings.vocabulary import Vocabulary, load_vocabulary
@@ -112,7 +115,7 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
     refused: list[tuple[str, str]] = []
     unread: list[str] = []
     mixed = may_be_mixed(source.text, language, vocabulary)
-    sentences = _sentences(source.text, reader)
+    sentences = without_presentations(_sentences(source.text, reader), reader)
     if "\n" in source.text:
         sentences = list(with_leads(source.text, sentences, reader))
     for sentence in sentences:
@@ -152,7 +155,9 @@ def _read(source: Plain, reader: Reader, language: Language) -> ReportReading:
 
 def _sentences(text: str, reader: Reader) -> Sequence[Sentence]:
     pack = reader.pack
-    found = sentences_of(text, pack.headings, pack.body_openers, reader.joins)
+    found = sentences_of(
+        text, pack.headings, BodyStart(openers=pack.body_openers, states=resumption(reader)), reader.joins
+    )
     if ":" in text or "|" in text or "\t" in text:
         found = tuple(with_sides(text, found, reader))
     if "?" not in text:

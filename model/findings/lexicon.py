@@ -31,9 +31,10 @@ WORDS = (
     "grades_behind", "clause_signs", "leads", "changed", "that_there",
     "denies_each", "opens_clause", "verbs_of_several", "fails", "shows", "lacks", "hidden", "needed",
     "markings", "films", "ended", "withdrawn", "partway", "compares", "than", "articles", "asides", "that",
-    "were", "present", "negative", "positive", "verdict_for", "posts",
+    "were", "present", "negative", "positive", "verdict_for", "posts", "in_place", "affirms", "unmarked",
     "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
-    "well_placed", "appears", "initials", "not_done",
+    "well_placed", "appears", "initials", "complaints", "requests", "past", "patients", "of_patients",
+    "follow_ups", "ratios", "not_done",
 )  # fmt: skip
 
 

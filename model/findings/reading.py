@@ -15,6 +15,7 @@ from model.findings.attributes import Attributes, attributes_of, share
 from model.findings.devices import reached_by, with_malposition
 from model.findings.mentions import Mention, mentions_of
 from model.findings.merge import Read, Why
+from model.findings.ratios import with_ratios
 from model.findings.scope.rules import AFFIRMED, Assertion, MentionContext, context_of
 from model.findings.scope.scope import Scope
 from model.findings.scope.scopes import scopes_of
@@ -23,11 +24,14 @@ from model.findings.sites import is_artefact, is_elsewhere
 from model.findings.spans import Marked, Reader, Span
 from model.findings.speech.answers import answered
 from model.findings.speech.comparisons import with_compared_sides
+from model.findings.speech.conclusions import with_conclusions
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
 from model.findings.speech.fields import with_fields, with_several_fields
 from model.findings.speech.former_states import without_former_state
+from model.findings.speech.neither import with_neither_changed
+from model.findings.speech.ones import with_ones
 from model.findings.speech.repairs import repaired
 from model.findings.speech.verdicts import with_verdicts
 from model.findings.speech.withdrawals import with_withdrawals
@@ -69,6 +73,8 @@ def explained(
 def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
     """A sentence's marks after corrections, contrasts and elided subjects."""
     marked = reader.mark(sentence, dropped)
+    if (measured := with_ratios(marked)) is not None:
+        marked = reader.mark_tokens(measured)
     if not marked.terms:
         return marked  # nothing that could be corrected, denied or limited to a side
     for step in _STEPS:
@@ -80,7 +86,9 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 
 _STEPS = (
     with_several_fields,
+    with_conclusions,
     repaired,
+    with_neither_changed,
     with_fields,
     with_withdrawals,
     without_excluded_side,
@@ -91,6 +99,7 @@ _STEPS = (
     answered,
     with_exceptions,
     with_subjects,
+    with_ones,
 )
 
 

@@ -62,6 +62,7 @@ class Marked:
 
 _FAMILIES = ("terms", "cues", "states", "severities", "changes", "sides", "places", "exceptions")
 
+_ANSWER_ENDS = frozenset((",", ";", ".", ":", "、"))
 _NO_SPANS: dict[str, tuple[Span, ...]] = dict.fromkeys(_FAMILIES, ())
 
 
@@ -136,6 +137,8 @@ class Reader:
                     families[family].append(span)
                 else:
                     families[family] = [span]
+        if ":" in words and "cues" in families:
+            families["cues"] = [c for c in families["cues"] if not _denies_what_follows(words, c, families)]
         longest = {f: _longest(spans) if len(spans) > 1 else tuple(spans) for f, spans in families.items()}
         if "severities" in longest:
             longest["severities"] = tuple([span for span in longest["severities"] if span[1] != "none"])
@@ -177,6 +180,18 @@ class Reader:
         if before[:1].isdigit() or before in ("/", "'") or after[:1].isdigit() or after == "/":
             return token
         return Token(self.pack.letters[text[token.start]], token.start, token.end)
+
+
+def _denies_what_follows(words: Sequence[str], cue: Span, families: Mapping[str, Sequence[Span]]) -> bool:
+    """Whether a cue that reads like an answer, ": no", belongs to a term behind it: "Pleura: no effusion"."""
+    if words[cue.start] != ":" or not cue.kind.startswith("after:"):
+        return False
+    forward = any(
+        c.kind.startswith("before:") and (c.start, c.end) == (cue.start + 1, cue.end)
+        for c in families["cues"]
+    )
+    stop = next((i for i in range(cue.end, len(words)) if words[i] in _ANSWER_ENDS), len(words))
+    return forward and any(cue.end <= t.start < min(stop, cue.end + 5) for t in families.get("terms", ()))
 
 
 @lru_cache(maxsize=16)

@@ -65,10 +65,10 @@ def _statement(state: Span, part: Span, structure: Structure) -> Statement | Non
 
 def _parts_of(marked: Marked, state: Span, parts: Sequence[Span], taken: Set[Span]) -> list[Span]:
     following = _following(marked, state, parts)
-    beside = any(p.end == state.start and p not in taken for p in parts)  # "heart normal lungs clear"
+    beside = any(_is_beside(marked, p, state) and p not in taken for p in parts)
     if following and not beside:
         return following
-    if _describes_another(marked, state, parts):
+    if not beside and _describes_another(marked, state, parts):
         return []
     before = [p for p in parts if p.end <= state.start and _reaches(marked, p, state)]
     if not before:
@@ -81,6 +81,19 @@ def _parts_of(marked: Marked, state: Span, parts: Sequence[Span], taken: Set[Spa
         if gap and gap <= words["list"] and gap & parted:
             group.append(part)
     return group
+
+
+def _is_beside(marked: Marked, part: Span, state: Span) -> bool:
+    """Whether a state belongs to the part before it, whatever follows without a stop: "heart normal lungs
+    clear", "heart is enlarged pulmonary vessels are normal".
+    """
+    pack = marked.pack.words
+    between = marked.words[part.end : state.start]
+    return (
+        part.end <= state.start
+        and len(between) < 2
+        and pack["copulas"] & (pack["present"] | pack["were"]) >= set(between)
+    )
 
 
 def _describes_another(marked: Marked, state: Span, parts: Sequence[Span]) -> bool:

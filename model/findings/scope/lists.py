@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.scope.predicates import begins_device_in_place, is_predicated_item
 from model.findings.spans import Marked, Span
 
 HARD_STOPS = frozenset((";", "."))
 
 
-def begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
-    """ "No effusion mild cardiomegaly": a graded or sided finding after another, with nothing between."""
-    if not any(m.end == index for m in mentions):
+def begins_unmarked(marked: Marked, index: int, mentions: Sequence[Span], *, denied: bool = False) -> bool:
+    """ "No effusion mild cardiomegaly": a described finding after another, with nothing between.
+
+    denied: a change, an adjective or a device in its place describes it too ("no effusion old fracture").
+    """
+    end = index
+    while denied and end and marked.words[end - 1] in marked.pack.words["seen"]:
+        end -= 1  # "no effusion seen stable cardiomegaly"
+    if not any(m.end == end for m in mentions):
         return False
     if any(m.start == index and m.kind == "statement" for m in mentions):
         return True  # "no pneumothorax heart enlarged"
-    if not any(s.start == index for s in (*marked.severities, *marked.sides)):
+    if denied and begins_device_in_place(marked, index):
+        return True
+    graded = any(s.start == index for s in (*marked.severities, *marked.sides))
+    if not graded and not (denied and _has_adjective(marked, index)):
         return False
-    following = next((m.start for m in sorted(mentions, key=lambda m: m.start) if m.start > index), None)
-    if following is None or following - index > 4:
+    first = index if denied else index + 1  # "enlarged heart": an adjective that is a part of the term
+    following = next((m for m in sorted(mentions, key=lambda m: m.start) if m.start >= first), None)
+    if following is None or following.start - index > 4:
         return False
     pack = marked.pack.words
     joins = pack["alternatives"] | pack["and"] | pack["comma"]
-    return joins.isdisjoint(marked.words[index:following])
+    if not graded and not pack["alternatives"].isdisjoint(marked.words[following.end : following.end + 1]):
+        return False  # "no infiltrate enlarged heart or effusion" is a list
+    return joins.isdisjoint(marked.words[index : following.start])
+
+
+def _has_adjective(marked: Marked, index: int) -> bool:
+    """Whether a change or another adjective at a place tells of what is there: "old", "enlarged"."""
+    pack = marked.pack.words
+    changed = any(c.start == index and c.key != "resolved" for c in marked.changes)
+    return changed or marked.words[index] in pack["unmarked"] | pack["openers"]
 
 
 def begins_normal_part(marked: Marked, index: int, mentions: Sequence[Span]) -> bool:
@@ -46,6 +66,8 @@ def list_ends(marked: Marked, cue: Span, index: int) -> bool:
         following += 1
     if following < len(words) and words[following] in pack["alternatives"]:
         return False
+    if words[index] == "," and cue.kind == "before:negated" and is_predicated_item(marked, cue, following):
+        return True
     rest = rest_of_clause(marked, following)
     if marked.text(cue) in pack["through_lists"]:
         return bool(pack["verbs"].intersection(rest))

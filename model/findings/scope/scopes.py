@@ -22,6 +22,8 @@ from model.findings.scope.lists import (
     turns,
 )
 from model.findings.scope.other_films import says_other_film
+from model.findings.scope.predicates import begins_device_in_place, states_in_brackets
+from model.findings.scope.relative_clauses import spans_relative_clause
 from model.findings.scope.scope import Scope
 from model.findings.spans import Marked, Span
 
@@ -116,6 +118,8 @@ def _postposed(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:
         sign = words[cue.start - 1]
         alone = cue.end == len(words) or words[cue.end] in (",", ";", ".")
         return before and not behind and (sign in (":", "(") or (sign == "," and alone))
+    if follows and words[cue.start - 1 : cue.start] == (",",):
+        return False  # "右侧气胸,未见纵隔移位": of what follows, whether the vocabulary has it or not
     return before and not behind
 
 
@@ -136,7 +140,9 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             return index
         if index in ends or word in HARD_STOPS or (word == ")" and bracketed):
             return index
-        if index > cue.end and begins_unmarked(marked, index, mentions):
+        if index > cue.end and begins_unmarked(marked, index, mentions, denied=kind == "negated"):
+            return index
+        if kind == "negated" and index > cue.end and states_in_brackets(marked, cue, index, mentions):
             return index
         if word in parting and index > cue.end:
             if kind != "negated" and index + 1 in openers:
@@ -144,7 +150,7 @@ def _forward_end(marked: Marked, cue: Span, kind: str, mentions: Sequence[Span])
             if kind == "negated" and turns(marked, index):
                 return index
             if word in pack["with"] and kind == "negated" and index + 1 not in openers:
-                if not opens_statement(marked, index):
+                if not opens_statement(marked, index) and not begins_device_in_place(marked, index + 1):
                     continue
                 return index
             if word == ":" or list_ends(marked, cue, index) or begins_normal_part(marked, index, mentions):
@@ -179,6 +185,8 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
             return index + 1
         if index in ended and not passed_mention and _lacks_subject(marked, index, cue):
             continue
+        if index in ended and spans_relative_clause(marked, index, cue, mentions):
+            continue
         if word in HARD_STOPS or index in ended:
             return index + 1
         if word in pack["verbs"] and passed_mention:
@@ -188,8 +196,17 @@ def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
             return index + 1
         if listed and word == "," and not apposed and _is_described(marked, index, cue, mentions):
             return index + 1
+        if listed and word == "," and cue.kind == "after:uncertain" and _is_graded(marked, index, cue):
+            return index + 1
         passed_mention = passed_mention or any(m.start == index for m in mentions)
     return 0
+
+
+def _is_graded(marked: Marked, index: int, cue: Span) -> bool:
+    """Whether the item between a comma and a hedge is graded: "ribs broken, small effusion not excluded"."""
+    article = marked.words[index + 1] in marked.pack.words["links"] | marked.pack.words["pronouns"]
+    begin = index + 1 + article
+    return "," not in marked.words[begin : cue.start] and any(s.start == begin for s in marked.severities)
 
 
 def _has_own_subject(marked: Marked, cue: Span, mentions: Sequence[Span]) -> bool:

@@ -29,8 +29,8 @@ INLINE = re.compile(
     r"|\s{1,40}(?=[\u2022\u25e6\u25aa\u2023\u25cf\u25cb\u27a2\u25ba]\s)"
 )
 _CONTINUES = re.compile(
-    r"(?:[,:\-/(&]|(?<![:=.|\t] )(?<![:=.|\t])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|was|"
-    r"from|by|on|within|without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|"
+    r"(?:[,:\-/(&]|(?<![:=.|\t\u2013-] )(?<![:=.|\t])\bno|\b(?:and|or|of|the|a|an|in|at|with|to|for|is|are|"
+    r"was|from|by|on|within|without|versus|vs|left|right|both|bilateral|small|mild|moderate|large|new|than|as|"
     r"that|which|also|be|not|may|has|been|nor|pleural|pulmonary|lower|upper|middle|lobe|focal))$",
     re.IGNORECASE,
 )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from model.findings.spans import Reader
+from model.findings.spans import Marked, Reader
 from model.findings.text.items import BULLET
 from model.findings.text.sentences import Sentence
 
@@ -58,9 +58,21 @@ def _lead(line: str, reader: Reader) -> str:
     if any(t.kind in ("synonym", "weak") for t in marked.terms):
         return ""
     ends = {c.end for c in marked.cues if c.kind.startswith("before:")}
-    if len(marked.words) in ends:  # "Not seen:": the colon is a part of the cue
+    if len(marked.words) in ends and marked.words[-1] == ":":  # "Not seen:": the colon is a part of the cue
         return line
     end = len(marked.words) - (marked.words[-1:] == (":",))
     while end and end not in ends and marked.words[end - 1] in marked.pack.words["leads"]:
         end -= 1
-    return line.rstrip(" :") if end in ends else ""
+    if end not in ends or _is_answer(marked, end):
+        return ""
+    return line.rstrip(" :")
+
+
+def _is_answer(marked: Marked, end: int) -> bool:
+    """Whether the words up to a place answer something before them: "Scoliosis: No", "Scoliosis No"."""
+    cue = min((c.start for c in marked.cues if c.kind.startswith("before:") and c.end == end), default=0)
+    if not cue:
+        return False
+    alone = end == len(marked.words) and marked.words[cue] in marked.pack.words["answers_no"]
+    subject = marked.words[cue - 1] not in marked.pack.words["verbs"]  # not "there is no"
+    return marked.words[cue - 1] in (":", "-", "=") or (alone and subject)

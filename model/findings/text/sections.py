@@ -7,8 +7,9 @@ the report continues. A report without a heading for its body continues after th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from model.findings.text.headings import READ, Heading, HeadingWords, Kind, headings_of
 
@@ -25,15 +26,26 @@ class Section:
 
 
 _BLANK = re.compile(r"\n[^\S\n]{0,40}\n")
-_STOP = re.compile(r"[.!?](?=\s|$)|\n")
+_STOP = re.compile(r"(?<!\s)[.!?](?=\s|$)|\n")  # not the mark that opens "? fracture"
+_PAST = re.compile(r"past|pmh|psh|medical hist|surgical|family|social|allerg|medication|vorgesch|既往")
 _FIRST = re.compile(r"\S")
+_AHEAD = 400  # characters behind a history that decide whether it goes on
 
 
-def sections_of(text: str, words: HeadingWords, openers: re.Pattern[str]) -> tuple[Section, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyStart:
+    """How the body begins after a history: `openers` ("there is", "the heart", "no"), and whether a
+    sentence, given those behind it, `states` a finding as an observer does.
+    """
+
+    openers: re.Pattern[str]
+    states: Callable[[str, Sequence[str]], bool] = lambda _sentence, _following: False
+
+
+def sections_of(text: str, words: HeadingWords, body: BodyStart) -> tuple[Section, ...]:
     """The report in sections, read or not, in order; together they are the text without its headings.
 
-    openers: how sentences of the body begin ("there is", "the heart", "no"), to find where the body
-    continues.
+    body: how its sentences begin, to find where it continues.
     """
     headings = headings_of(text, words)
     if not headings:
@@ -48,12 +60,16 @@ def sections_of(text: str, words: HeadingWords, openers: re.Pattern[str]) -> tup
             found.append(Section(start=heading.start, end=end, kind="findings", read=True))
         else:
             body_follows = any(h.kind == "findings" for h in headings[index + 1 :])
-            found += _unread(text, heading, end, kind, body_follows, openers)
+            found += _unread(text, heading, end, kind, body_follows, body)
     return tuple(section for section in found if section.start < section.end)
 
 
 def _settled(heading: Heading, headings: Sequence[Heading], index: int) -> Kind:
-    """A diagnosis is the conclusion after findings, and the reason of the request before them."""
+    """A diagnosis is the conclusion after findings, and the reason of the request before them; a follow-up is
+    advice at the end, and the kind of film at the beginning: "Follow-up: left effusion has increased".
+    """
+    if heading.name == "follow up" and heading.start == 0:
+        return "findings"
     if heading.kind != "diagnosis":
         return heading.kind
     before = any(h.kind in READ or h.kind == "part" for h in headings[:index])
@@ -76,16 +92,18 @@ _ASKED = re.compile(
 
 
 def _unread(
-    text: str, heading: Heading, end: int, kind: Kind, body_follows: bool, openers: re.Pattern[str]
+    text: str, heading: Heading, end: int, kind: Kind, body_follows: bool, body: BodyStart
 ) -> Iterator[Section]:
     """The section that states nothing, and what is read after it."""
-    cut = end if body_follows else _resumes(text, heading.end, end, kind, openers)
+    if _PAST.match(heading.name):  # a list of diseases, as the body is one of findings
+        body = replace(body, states=lambda _sentence, _following: False)
+    cut = end if body_follows else _resumes(text, heading.end, end, kind, body)
     yield Section(start=heading.end, end=cut, kind=kind, read=False, named=heading.name)
     if cut < end:
         yield Section(start=cut, end=end, kind="findings", read=True)
 
 
-def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[str]) -> int:
+def _resumes(text: str, start: int, end: int, kind: Kind, body: BodyStart) -> int:
     """Where the report continues after the content of a heading; `end` if it does not."""
     first = _FIRST.search(text, start, end)
     if first is None:
@@ -101,9 +119,22 @@ def _resumes(text: str, start: int, end: int, kind: Kind, openers: re.Pattern[st
         if kind == "label":
             return stop.end()
         on_new_line = "\n" in text[stop.start() : following.start()]
-        if openers.match(text, following.start()) or (on_new_line and _begins_body(text, following.start())):
+        if body.openers.match(text, following.start()):
+            return stop.end()
+        if on_new_line and _begins_body(text, following.start()):
+            return stop.end()
+        ended = text[stop.start()] != "\n"  # not a wrapped line
+        if kind == "history" and ended and body.states(*_cut(text[following.start() : limit][:_AHEAD])):
             return stop.end()
     return limit
+
+
+def _cut(passage: str) -> tuple[str, Sequence[str]]:
+    """The first sentence of a passage, and the others."""
+    stops = [m for m in _STOP.finditer(passage) if m[0] != "." or not _is_abbreviation(passage, m.start())]
+    cuts = [0, *(stop.end() for stop in stops), len(passage)]
+    first, *others = (passage[a:b].strip() for a, b in pairwise(cuts) if passage[a:b].strip())
+    return first, others
 
 
 def _begins_body(text: str, at: int) -> bool:

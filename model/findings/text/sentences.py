@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from model.findings.text.headings import HeadingWords
 from model.findings.text.items import BULLET, INLINE, NO_ORDINAL, line_ends, unchecked
-from model.findings.text.sections import Section, sections_of
+from model.findings.text.sections import BodyStart, Section, sections_of
 
 MAX_SENTENCE = 800  # characters
 
@@ -87,16 +87,16 @@ _LABEL = re.compile(r"(?:\d{1,2}[.)]\s)?\(?([A-Za-z][A-Za-z /&()-]{0,40}?)[ \t]{
 def sentences_of(
     text: str,
     words: HeadingWords,
-    openers: re.Pattern[str],
+    body: BodyStart,
     joins: Callable[[str, str], bool] = lambda _line, _next: False,
 ) -> tuple[Sentence, ...]:
     """The sentences of all sections that can state a finding, in the order of the text.
 
-    words, openers: the headings of the text's language and how a body begins; joins: whether the last
+    words, body: the headings of the text's language and how a body begins; joins: whether the last
     word of a line and the first of the next belong to one term.
     """
     found: list[Sentence] = []
-    for section in sections_of(text, words, openers):
+    for section in sections_of(text, words, body):
         if section.read:
             found += _of_section(text, section, joins)
     return tuple(found)

@@ -39,6 +39,7 @@ def test_shared_cases_are_all_read_right(shared_data: Path, name: str) -> None:
         ("dictations_blind_zh.txt", 84, 0.97),
         ("dictations_blind_de.txt", 70, 1.0),
         ("dictations_blind_es.txt", 71, 0.97),
+        ("dictations_blind_rounds.txt", 702, 0.97),
     ],
 )
 def test_dictations_are_read_and_none_is_turned_round(

@@ -8,6 +8,7 @@ import pytest
 
 from model.findings.extract import extract_findings
 from model.findings.spans import reader_for
+from model.findings.text.sections import BodyStart
 from model.findings.text.sentences import Sentence, sentences_of
 from model.findings.vocabulary import load_vocabulary
 
@@ -15,7 +16,9 @@ from model.findings.vocabulary import load_vocabulary
 def read(report: str) -> tuple[Sentence, ...]:
     """Return the sentences that are read."""
     reader = reader_for(load_vocabulary())
-    return sentences_of(report, reader.pack.headings, reader.pack.body_openers, reader.joins)
+    return sentences_of(
+        report, reader.pack.headings, BodyStart(openers=reader.pack.body_openers), reader.joins
+    )
 
 
 def texts(report: str) -> list[str]:
