@@ -34,7 +34,7 @@ WORDS = (
     "were", "present", "negative", "positive", "verdict_for", "posts", "in_place", "affirms", "unmarked",
     "removed", "apparatus", "removal_of", "removal_behind", "replaced_by", "part_of", "placed",
     "well_placed", "appears", "initials", "complaints", "requests", "past", "patients", "of_patients",
-    "follow_ups", "ratios",
+    "follow_ups", "ratios", "not_done",
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from model.findings.speech.conclusions import with_conclusions
 from model.findings.speech.contrast import without_excluded_side, without_former_side
 from model.findings.speech.ellipsis import with_subjects
 from model.findings.speech.exceptions import denied_elsewhere, exception_of, with_exceptions
-from model.findings.speech.fields import with_fields
+from model.findings.speech.fields import with_fields, with_several_fields
 from model.findings.speech.former_states import without_former_state
 from model.findings.speech.neither import with_neither_changed
 from model.findings.speech.ones import with_ones
@@ -85,6 +85,7 @@ def heard(reader: Reader, sentence: str, dropped: Sequence[tuple[int, int]] = ()
 
 
 _STEPS = (
+    with_several_fields,
     with_conclusions,
     repaired,
     with_neither_changed,

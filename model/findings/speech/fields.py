@@ -30,7 +30,12 @@ class Fields:
 Pair = tuple[int, int, int]  # begin of the place, begin of the answer, its end
 
 
-def with_fields(marked: Marked) -> list[Token] | None:
+def with_several_fields(marked: Marked) -> list[Token] | None:
+    """Like `with_fields`, for items with several sides: "R - no, L - yes" is no correction of the right."""
+    return with_fields(marked, fewest=2)
+
+
+def with_fields(marked: Marked, fewest: int = 1) -> list[Token] | None:
     """The tokens with the item repeated for each of its sides; None if no item has any with an answer."""
     named = len(marked.sides) + len(marked.places)
     if not named or (named < 2 and _LABEL_SIGNS.isdisjoint(marked.bag)):
@@ -40,7 +45,9 @@ def with_fields(marked: Marked) -> list[Token] | None:
     index = 0
     for item in (t for t in marked.terms if t.kind in ("synonym", "weak")):
         pairs = _pairs(fields, item) if item.start >= index and _opens(marked, item) else []
-        if not pairs or (len(pairs) == 1 and not _is_plain(marked, *pairs[0][1:])):
+        if len(pairs) < fewest or not pairs:
+            continue
+        if len(pairs) == 1 and (_is_after_comma(marked, pairs[0]) or not _is_plain(marked, *pairs[0][1:])):
             continue
         found += marked.tokens[index : item.start]
         for begin, answer, end in pairs:
@@ -122,18 +129,25 @@ def _pairs(fields: Fields, item: Span) -> list[Pair]:
         at = _place_end(fields, at)
         if at < 0:
             break
+        place = at
         while at < len(words) and words[at] in (":", ",", "("):
             at += 1
         end = _answer_end(fields, at)
         if end < 0 or any(words[begin:at] == words[a:b] for a, b, _ in found):
             break
-        if not label and item.end and not _is_plain(fields.marked, at, end):
+        if not label and item.end and words[place] != ":" and not _is_plain(fields.marked, at, end):
             break
+        if found and place == at and _is_after_comma(fields.marked, found[-1]):
+            break  # "right, no, left small" takes the right back
         found.append((begin, at, end))
         at = end
-        while at < len(words) and (words[at] in _STOPS or words[at] in pack["and"]):
+        while at < len(words) and (words[at] in _STOPS | _LABEL_SIGNS or words[at] in pack["and"]):
             at += 1
     return found
+
+
+def _is_after_comma(marked: Marked, pair: Pair) -> bool:
+    return marked.words[pair[1] - 1] == "," and _is_plain(marked, pair[1], pair[2])
 
 
 def _place_end(fields: Fields, at: int) -> int:
@@ -155,15 +169,15 @@ def _answer_end(fields: Fields, at: int) -> int:
         if further == end + 1 or (further < len(words) and words[further] not in _STOPS):
             break
         end = further
-    if end in fields.terms:
-        return -1  # "left small pneumothorax" is another finding's
+    if end in fields.terms or words[end : end + 1] == ("/",):
+        return -1  # "n/a"; "left small pneumothorax" is another finding's
     return end + (end < len(words) and words[end] == ")")
 
 
 def _run(fields: Fields, at: int) -> int:
     """Where the words that answer end; zones and verbs belong to them, but open none."""
     pack, words = fields.marked.pack.words, fields.marked.words
-    light = pack["verbs"] | pack["seen"] | pack["elided"] - pack["at"] - pack["articles"]
+    light = pack["verbs"] | pack["seen"] | pack["pronouns"] | pack["elided"] - pack["at"] - pack["articles"]
     end, said = at, False
     while end < len(words):
         if end in fields.answers:
@@ -187,6 +201,9 @@ def _statement(marked: Marked, item: Span, begin: int, answer: int, end: int) ->
     place = [t for t in tokens[begin:answer] if t.word not in (":", ",", "(")]
     said = [t for t in tokens[answer:end] if t.word != ")"]
     first, last = tokens[answer], tokens[end - 1]
+    covers = {c.kind for c in marked.cues if (c.start, c.end) == (answer, end)}
+    if covers == {"before:negated"}:  # "links keiner"
+        return [*said, *place, *tokens[item.start : item.end], Token(";", last.end, last.end)]
     return [
         *place,
         *tokens[item.start : item.end],

@@ -31,7 +31,7 @@ def _listed(marked: Marked) -> list[Token] | None:
         return None
     colon = words.index(":")
     light = pack["removed"] | pack["apparatus"]
-    if not colon or words[colon - 1] not in pack["removed"] or not light.issuperset(words[:colon]):
+    if not colon or pack["removed"].isdisjoint(words[:colon]) or not light.issuperset(words[:colon]):
         return None
     listed = [
         Token(";", t.start, t.end) if t.word == "," and _is_stated(marked, i + 1) else t
@@ -54,8 +54,8 @@ def _replaced(marked: Marked) -> list[Token] | None:
     renewed is still there: "ETT exchanged for a larger one".
     """
     for begin, end in _places(marked, "replaced_by"):
-        if end == len(marked.words):
-            continue
+        if end == len(marked.words) or marked.words[max(0, begin - 1)] in marked.pack.words["not_done"]:
+            continue  # "should be replaced by"
         before = [t for t in _devices(marked) if t.end <= begin and not _parted(marked, t.end, begin)]
         behind = [t for t in _devices(marked) if t.start >= end and not _parted(marked, end, t.start)]
         if not before or not behind or _is_same(marked, before[-1], behind[0], begin):

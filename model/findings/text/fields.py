@@ -42,7 +42,7 @@ def with_sides(text: str, sentences: Sequence[Sentence], reader: Reader) -> list
 def _belongs(text: str, item: Sentence, sentence: Sentence, reader: Reader) -> bool:
     """Whether a sentence only answers for a side of the item before it."""
     between = text[item.end : sentence.start]
-    rows = item.text.endswith("|")  # "Effusion | Right: yes | Left: no"
+    rows = item.text.endswith(("|", "?"))  # "Effusion | Right: yes | Left: no"
     if (
         not (rows or ":" in item.text)
         or len(item.text) > _LONGEST_ITEM
@@ -55,7 +55,7 @@ def _belongs(text: str, item: Sentence, sentence: Sentence, reader: Reader) -> b
     if answer.places or not is_pairs(answer):
         return False  # "Right upper lobe: stable" begins another item
     label = reader.mark(item.text)
-    end = len(label.words) - (label.words[-1:] == (":",))
+    end = len(label.words) - (label.words[-1:] in ((":",), ("?",)))
     bare = (rows or end < len(label.words)) and [(t.start, t.end) for t in label.terms] == [(0, end)]
     return bare or pairs_of_item(label) > 0
 
