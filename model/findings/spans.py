@@ -89,6 +89,8 @@ class Reader:
         self._denial = denial_of(pack)
         self._letters = frozenset(pack.letters)
         self._pairs = frozenset(_pairs_of_terms(vocabulary, pack))
+        # What decides whether a sentence is read looks at it first; then it is read.
+        self._marked = lru_cache(maxsize=1024)(lambda sentence: self.mark_tokens(self.tokens(sentence)))
 
     @property
     def known_words(self) -> set[str]:
@@ -124,7 +126,7 @@ class Reader:
 
     def mark(self, sentence: str, dropped: Sequence[tuple[int, int]] = ()) -> Marked:
         """Tokenise a sentence and find all known phrases in it; dropped: places that are not read."""
-        return self.mark_tokens(self.tokens(sentence, dropped))
+        return self.mark_tokens(self.tokens(sentence, dropped)) if dropped else self._marked(sentence)
 
     def mark_tokens(self, tokens: Sequence[Token]) -> Marked:
         """Find all known phrases in a list of tokens."""
