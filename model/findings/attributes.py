@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from model.findings.located import covered
 from model.findings.scope.other_films import is_of_prior
 from model.findings.spans import Marked, Span
 from model.findings.speech.directions import is_direction
@@ -145,7 +146,7 @@ def _has_own_noun(marked: Marked, first: Span, second: Span) -> bool:
     if words[second.start - 1] not in pack["comma"] - pack["alternatives"]:
         return False
     families = (marked.severities, marked.places, marked.changes, marked.states, marked.cues, marked.terms)
-    known = {i for spans in families for s in spans for i in range(s.start, s.end)}
+    known = covered(*families)
     light = (
         pack["and"]
         | pack["at"]
@@ -213,7 +214,7 @@ def _severity(marked: Marked, territory: Territory) -> Severity | None:
 
 def _stands_behind(marked: Marked, mention: Span, grade: Span) -> frozenset[str]:
     """The grade, if it follows its noun as in Spanish: "derrame izquierdo moderado"."""
-    sides = {i for s in marked.sides for i in range(s.start, s.end)}
+    sides = covered(marked.sides)
     alone = all(i in sides for i in range(mention.end, grade.start))
     written = marked.text(grade)
     return marked.pack.words["grades_behind"].intersection(

@@ -8,9 +8,8 @@ A ratio above one half means an enlarged heart on a frontal film; a stated judge
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-from model.findings.lexicon import Pack
+from model.findings.located import covered, phrases_of
 from model.findings.spans import Marked
 from model.findings.text.tokens import Token, words_of
 
@@ -24,7 +23,7 @@ _BELOW, _ABOVE = frozenset("<≤"), frozenset(">≥")
 
 def with_ratios(marked: Marked) -> list[Token] | None:
     """The tokens with each measured ratio as words, "cardiothoracic ratio enlarged"; None without one."""
-    names = _names(marked.pack)
+    names = phrases_of(marked.pack, "ratios")
     if not names or {name[0] for name in names}.isdisjoint(marked.bag):
         return None
     for start in range(len(marked.words)):
@@ -34,6 +33,7 @@ def with_ratios(marked: Marked) -> list[Token] | None:
             at, end, enlarged = value
             state = marked.pack.states["enlarged" if enlarged else "normal"][0]
             first, last = marked.tokens[start], marked.tokens[at]
+            # The longest name is a term of the heart.
             said = [Token(word, first.start, first.end) for word in names[0]]
             said += [Token(word, last.start, last.end) for word in words_of(state)]
             return [*marked.tokens[:start], *said, *marked.tokens[end:]]
@@ -46,16 +46,10 @@ def _is_former(marked: Marked, start: int, end: int) -> bool:
     return not marked.pack.words["prior_films"].isdisjoint((*marked.words[:start], *marked.words[end:stop]))
 
 
-@lru_cache(maxsize=16)
-def _names(pack: Pack) -> tuple[tuple[str, ...], ...]:
-    """The names of the ratio in words, the longest first; that one is a term of the heart."""
-    return tuple(words_of(name) for name in sorted(pack.words["ratios"], key=lambda name: (-len(name), name)))
-
-
 def _value_after(marked: Marked, begin: int) -> tuple[int, int, bool] | None:
     """Where the value behind a name is, where it ends, and whether it means an enlarged heart."""
     words = marked.words
-    said = {i for span in (*marked.states, *marked.changes) for i in range(span.start, span.end)}
+    said = covered(marked.states, marked.changes)
     for at in range(begin, min(len(words), begin + _REACH + 1)):
         if at in said or words[at] in _STOPS:
             return None

@@ -91,14 +91,13 @@ def begins_aside(marked: Marked, cue: Span, index: int, mentions: Sequence[Span]
     """Whether what is denied ends with words about something else: "… where a chest tube is in place", "…
     post pacemaker".
     """
-    named = any(m.start in (index + 1, index + 2) for m in mentions)
-    if marked.words[index] in marked.pack.words["posts"] and named:
-        return any(cue.end <= m.start < index for m in mentions)
-    if marked.words[index] not in marked.pack.words["asides"] or any(
-        s.start == index + 1 for s in marked.sides
-    ):
-        return False  # "no shift to the right", in German with the same word
-    return any(cue.end <= m.start < index for m in mentions)
+    if not any(cue.end <= m.start < index for m in mentions):
+        return False
+    word, pack = marked.words[index], marked.pack.words
+    if word in pack["posts"] and any(m.start in (index + 1, index + 2) for m in mentions):
+        return True
+    # "No shift to the right", in German with the same word.
+    return word in pack["asides"] and not any(s.start == index + 1 for s in marked.sides)
 
 
 def repeats(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.located import covered
 from model.findings.spans import Marked, Span
 
 _FINDINGS = frozenset(("synonym", "weak"))
@@ -58,7 +59,7 @@ def _is_light(marked: Marked, start: int, end: int) -> bool:
     """Whether only places, sides and verbs stand between a finding and what is said of it."""
     pack = marked.pack.words
     light = pack["links"] | pack["at"] | pack["verbs"] | pack["elided"] | pack["ends_of_devices"]
-    placed = {i for s in (*marked.sides, *marked.places) for i in range(s.start, s.end)}
+    placed = covered(marked.sides, marked.places)
     return all(i in placed or marked.words[i] in light for i in range(start, end))
 
 

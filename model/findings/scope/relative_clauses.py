@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.located import covered
 from model.findings.spans import Marked, Span
 
 
@@ -18,7 +19,7 @@ def spans_relative_clause(marked: Marked, index: int, cue: Span, mentions: Seque
     past = pack["verbs"] | pack["were"]
     if words[index] not in pack["relatives"] or words[index + 1] not in past:
         return False
-    placed = {i for s in (*marked.sides, *marked.places) for i in range(s.start, s.end)}
+    placed = covered(marked.sides, marked.places)
     while begin and begin - 1 in placed:
         begin -= 1
     if not any(m.end == begin or (m.end < begin and _only(marked, m.end, begin, placed)) for m in mentions):
@@ -31,7 +32,7 @@ def spans_relative_clause(marked: Marked, index: int, cue: Span, mentions: Seque
     return bool(between) and stops.isdisjoint(between) and _has_verb(marked, cue)
 
 
-def _only(marked: Marked, start: int, end: int, placed: set[int]) -> bool:
+def _only(marked: Marked, start: int, end: int, placed: frozenset[int]) -> bool:
     light = marked.pack.words["at"] | marked.pack.words["links"]
     return all(i in placed or marked.words[i] in light for i in range(start, end))
 

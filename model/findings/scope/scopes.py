@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from model.findings.located import covered
 from model.findings.scope.earlier_films import shown_before
 from model.findings.scope.lists import (
     HARD_STOPS,
@@ -168,7 +169,7 @@ def _behind_lead(marked: Marked, cue: Span) -> int:
 
 def _backward_start(marked: Marked, cue: Span, mentions: Sequence[Span]) -> int:
     words, pack = marked.words, marked.pack.words
-    ended = {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
+    ended = covered([c for c in marked.cues if c.kind == "end"])
     if marked.text(cue) in pack["between"]:  # not the finding before "…, ARDS versus edema"
         near = [m.start for m in mentions if m.end <= cue.start and "," not in words[m.end : cue.start - 1]]
         return max(near, default=cue.start)
@@ -224,8 +225,8 @@ def _lacks_subject(marked: Marked, index: int, cue: Span) -> bool:
         pack["pronouns"] | pack["elided"] | pack["verbs"] | pack["relatives"] | pack["walls"] | pack["and"]
     )
     light |= pack["former"] | pack["this_film"] | {",", "、", "(", ")", "-"}
-    graded = {i for s in (*marked.severities, *marked.sides, *marked.places) for i in range(s.start, s.end)}
-    graded |= {i for c in marked.cues if c.kind == "end" for i in range(c.start, c.end)}
+    ends = [c for c in marked.cues if c.kind == "end"]
+    graded = covered(marked.severities, marked.sides, marked.places, ends)
     between = range(index, cue.start)
     return all(i in graded or marked.words[i] in light for i in between)
 

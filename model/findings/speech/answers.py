@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from model.findings.lexicon import Pack
+from model.findings.located import covered
 from model.findings.spans import Marked
 from model.findings.text.tokens import Token, words_of
 
@@ -67,11 +68,11 @@ def is_answer(marked: Marked) -> bool:
 
 def _verdict_at(marked: Marked, index: int) -> int:
     """How many words from a place on, up to a punctuation mark or the end, only qualify a finding."""
-    covered = {i for c in marked.cues if c.kind.startswith("after:") for i in range(c.start, c.end)}
-    covered |= {i for i, word in enumerate(marked.words) if word in marked.pack.words["pronouns"]}
+    known = covered([c for c in marked.cues if c.kind.startswith("after:")])
+    known |= {i for i, word in enumerate(marked.words) if word in marked.pack.words["pronouns"]}
     end = next((i for i in range(index, len(marked.words)) if marked.words[i] in _SIGNS), len(marked.words))
     said = any(c.kind.startswith("after:") and index <= c.start < end for c in marked.cues)
-    return end - index if said and covered.issuperset(range(index, end)) else 0
+    return end - index if said and known.issuperset(range(index, end)) else 0
 
 
 def _before_verdict(marked: Marked, index: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from model.findings.lexicon import Pack
+from model.findings.located import covered
 from model.findings.spans import Marked
 from model.findings.text.tokens import Token
 
@@ -32,7 +33,7 @@ def _is_heading(marked: Marked, index: int) -> bool:
     behind = pack["at"] | pack["verbs"] | pack["that"] | pack["links"] | pack["or"]
     before = behind | pack["articles"] | pack["pronouns"] | pack["and"] | {"my", "our"}
     # Words of a side may link too: "effusion on the left impression …".
-    placed = {i for s in (*marked.sides, *marked.places) for i in range(s.start, s.end)}
+    placed = covered(marked.sides, marked.places)
     joined = words[index - 1] in before and index - 1 not in placed
     return not joined and (words[index + 1] not in behind or index + 1 in placed)
 

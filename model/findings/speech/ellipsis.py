@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model.findings.lexicon import denial_of
+from model.findings.located import covered
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
@@ -121,14 +122,12 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
         and s.end <= end
         and (s.kind in ("changes", "severities") or s.kind.startswith("after:"))
     ]
-    covered = {i for s in (*spans, *marked.sides, *marked.places) for i in range(s.start, s.end)}
-    covered.update(_refers(marked, start, end))
     states = [s for s in _clear_states(marked, start) if s.end <= end]
-    covered.update(i for s in states for i in range(s.start, s.end))
+    known = covered(spans, states, marked.sides, marked.places).union(_refers(marked, start, end))
     spans += states
     said = pack["none"] | pack["one"] | pack["clear"] | pack["seen"]
     light = said | pack["elided"] | pack["at"] | pack["verbs"] | pack["and"]
-    rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in covered and w.isalpha()]
+    rest = [w for i, w in enumerate(marked.words[start:end], start) if i not in known and w.isalpha()]
     says = bool(spans) or not said.isdisjoint(marked.words[start:end])
     return says and all(word in light or word in pack["walls"] for word in rest)
 
@@ -136,10 +135,10 @@ def _says_something(marked: Marked, start: int, end: int) -> bool:
 def _is_clear(marked: Marked, start: int, end: int) -> bool:
     """Whether a segment calls its side clear or normal, never "not clear" or "partially cleared"."""
     pack = marked.pack.words
-    within = {i for s in _clear_states(marked, start) for i in range(s.start, s.end)}
+    within = covered(_clear_states(marked, start))
     if any(marked.words[i] in pack["not"] | pack["none"] for i in range(start, end) if i not in within):
         return False
-    changed = {i for c in marked.changes for i in range(c.start, c.end)}
+    changed = covered(marked.changes)
     if any(marked.words[i] in pack["clear"] and i not in changed for i in range(start, end)):
         return True
     return any(s.end <= end for s in _clear_states(marked, start))

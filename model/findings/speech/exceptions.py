@@ -5,6 +5,7 @@ The exception is present although its noun is not repeated, and the denial holds
 
 from __future__ import annotations
 
+from model.findings.located import covered
 from model.findings.merge import Read
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
@@ -89,8 +90,7 @@ def _is_only_a_place_or_grade(marked: Marked, start: int, end: int) -> bool:
     light = pack["portions"] | pack["one"] | pack["elided"] | pack["at"] | pack["links"] | pack["and"]
     light |= pack["pronouns"] | pack["verbs"] | pack["comma"]
     families = (marked.severities, marked.sides, marked.places, marked.changes)
-    known = {i for spans in families for span in spans for i in range(span.start, span.end)}
-    known |= {i for t in marked.terms if t.kind == "structure" for i in range(t.start, t.end)}
+    known = covered(*families, [t for t in marked.terms if t.kind == "structure"])
     return all(
         i in known or marked.words[i] in light or not marked.words[i].isalpha() for i in range(start, end)
     )

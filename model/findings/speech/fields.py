@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from model.findings.located import covered, places_of
 from model.findings.spans import Marked, Span
-from model.findings.text.tokens import Token, words_of
+from model.findings.text.tokens import Token
 
 _LABEL_SIGNS = frozenset((":", "?"))
 _STOPS = frozenset((",", ";", ".", "、", "。", "/", "|"))
@@ -81,22 +82,10 @@ def _is_end(marked: Marked, index: int) -> bool:
 
 def _fields(marked: Marked) -> Fields:
     pack = marked.pack.words
-
-    def covered(*families: tuple[Span, ...]) -> frozenset[int]:
-        return frozenset(i for spans in families for s in spans for i in range(s.start, s.end))
-
     cues = tuple(c for c in marked.cues if c.kind.startswith(("after:", "before:")))
     said = {i for i, w in enumerate(marked.words) if w in pack["none"] or w[:1].isdigit() or w in _UNITS}
-    for phrase in pack["answers_no"] | pack["answers_yes"]:
-        words = words_of(phrase)
-        if words[0] in marked.bag:
-            starts = (i for i, w in enumerate(marked.words) if w == words[0])
-            said.update(
-                j
-                for i in starts
-                if marked.words[i : i + len(words)] == words
-                for j in range(i, i + len(words))
-            )
+    for begin, end in (*places_of(marked, "answers_no"), *places_of(marked, "answers_yes")):
+        said.update(range(begin, end))
     sides = covered(tuple(s for s in marked.sides if s.key in ("left", "right", "bilateral")))
     zones = covered(marked.places, tuple(t for t in marked.terms if t.kind == "structure")) - sides
     nouns = covered(tuple(t for t in marked.terms if t.kind != "structure"))

@@ -6,6 +6,7 @@ then decides. Without another state it stays, for reports are also dictated in t
 
 from __future__ import annotations
 
+from model.findings.located import covered
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token
 
@@ -29,7 +30,7 @@ def _begin(marked: Marked, state: Span) -> int:
     """Where the words begin that put a state into the past; -1 if none do."""
     pack, words = marked.pack.words, marked.words
     past = pack["former"] | pack["were"]
-    graded = {i for s in marked.severities for i in range(s.start, s.end)}
+    graded = covered(marked.severities)
     at = state.start
     while at > 0 and (words[at - 1] in past or at - 1 in graded):
         at -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model.findings.lexicon import denial_of
+from model.findings.located import covered
 from model.findings.spans import Marked
 from model.findings.text.tokens import Token
 
@@ -33,12 +34,7 @@ def _opens_item(marked: Marked, index: int, length: int) -> bool:
     pack, words = marked.pack.words, marked.words
     if index and words[index - 1] not in pack["comma"] | pack["and"] | {";", "."}:
         return False
-    described = {
-        i
-        for spans in (marked.sides, marked.severities, marked.places)
-        for s in spans
-        for i in range(s.start, s.end)
-    }
+    described = covered(marked.sides, marked.severities, marked.places)
     starts = {t.start for t in marked.terms if t.kind in ("synonym", "weak")}
     at = index + length
     while at < len(words) and at in described and at not in starts:

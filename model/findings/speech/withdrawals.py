@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from model.findings.lexicon import Pack
+from model.findings.located import places_of
 from model.findings.spans import Marked, Span
 from model.findings.text.tokens import Token, words_of
 
@@ -45,7 +46,7 @@ def _is_stated(marked: Marked, begin: int) -> bool:
     pack, words = marked.pack.words, marked.words
     end = next((i for i in range(begin, len(words)) if words[i] in _STOPS | {","}), len(words))
     changed = any(begin <= c.start and c.end <= end and c.key != "resolved" for c in marked.changes)
-    there = any(a >= begin and b <= end for a, b in _places(marked, "answers_yes"))
+    there = any(a >= begin and b <= end for a, b in places_of(marked, "answers_yes"))
     return changed or there or not pack["verbs"].isdisjoint(words[begin:end])
 
 
@@ -53,7 +54,7 @@ def _replaced(marked: Marked) -> list[Token] | None:
     """ "Left drain replaced by a right drain" as "left drain removed; a right drain". A device that is only
     renewed is still there: "ETT exchanged for a larger one".
     """
-    for begin, end in _places(marked, "replaced_by"):
+    for begin, end in places_of(marked, "replaced_by"):
         if end == len(marked.words) or marked.words[max(0, begin - 1)] in marked.pack.words["not_done"]:
             continue  # "should be replaced by"
         before = [t for t in _devices(marked) if t.end <= begin and not _parted(marked, t.end, begin)]
@@ -78,7 +79,7 @@ def _is_same(marked: Marked, old: Span, new: Span, verb: int) -> bool:
 
 def _remaining(marked: Marked) -> list[Token] | None:
     """ "One of two left drains has been removed" as "left drains has": the others are still there."""
-    for begin, end in _places(marked, "part_of"):
+    for begin, end in places_of(marked, "part_of"):
         device = next((t for t in _devices(marked) if t.start >= end), None)
         if device is None or _parted(marked, begin, device.start):
             continue
@@ -101,17 +102,6 @@ def _devices(marked: Marked) -> list[Span]:
 
 def _parted(marked: Marked, begin: int, end: int) -> bool:
     return not _STOPS.isdisjoint(marked.words[begin:end])
-
-
-def _places(marked: Marked, name: str) -> list[tuple[int, int]]:
-    """Where the phrases of a list of words begin and end, the longest first."""
-    found = []
-    for phrase in sorted(marked.pack.words[name], key=lambda p: (-len(p), p)):
-        words = words_of(phrase)
-        if words[0] in marked.bag:
-            starts = range(len(marked.words) - len(words) + 1)
-            found += [(i, i + len(words)) for i in starts if marked.words[i : i + len(words)] == words]
-    return found
 
 
 def _phrase(pack: Pack, name: str, at: Token) -> list[Token]:

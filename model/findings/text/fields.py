@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from model.findings.spans import Reader
 from model.findings.speech.fields import is_pairs, pairs_of_item
-from model.findings.text.sentences import Sentence
+from model.findings.text.sentences import Sentence, joined
 
 _LONGEST_ITEM, _LONGEST_ANSWER, _LONGEST_CELL = 160, 60, 40  # characters
 _NEAR = 12  # characters between an item and its first side
@@ -24,18 +24,7 @@ def with_sides(text: str, sentences: Sequence[Sentence], reader: Reader) -> list
     """The sentences, each item joined with the sides that the next sentences answer for, and the rows of a
     table with the sides of its columns.
     """
-    found: list[Sentence] = []
-    for sentence in sentences:
-        if found and _belongs(text, found[-1], sentence, reader):
-            item = found[-1]
-            found[-1] = replace(
-                item,
-                text=text[item.start : sentence.end],
-                end=sentence.end,
-                dropped=(*item.dropped, *sentence.dropped),
-            )
-        else:
-            found.append(sentence)
+    found = joined(text, sentences, lambda item, sentence: _belongs(text, item, sentence, reader))
     return list(_with_heads(found, reader)) if _CELLS.search(text) else found
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from model.findings.located import phrases_of
 from model.findings.spans import Marked, Reader, Span
 from model.findings.text.sentences import Sentence
-from model.findings.text.tokens import words_of
 
 _MOST = 3  # sentences that may introduce a patient: "Chest PA. 65M with CHF. Now for PICC."
 _LONGEST_LEAD = 8  # words before "with"
@@ -88,7 +88,7 @@ def _is_reason(marked: Marked, end: int) -> bool:
         return False
     if end < len(marked.words) and not any(term.start > end for term in marked.terms):
         return False  # "follow-up of effusion: none today"
-    phrases = [words_of(phrase) for phrase in marked.pack.words["follow_ups"]]
+    phrases = phrases_of(marked.pack, "follow_ups")
     return any(words[: len(p)] == p or words[-len(p) :] == p for p in phrases)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from model.findings.text.sentences import Sentence
+from model.findings.text.sentences import Sentence, joined
 
 _LONGEST = 120  # characters of an answer
 _NEAR = 12  # characters between a question and its answer
@@ -15,19 +14,11 @@ def with_answers(
     text: str, sentences: Sequence[Sentence], is_answer: Callable[[str], bool]
 ) -> list[Sentence]:
     """The sentences, each question joined with the answer after it. is_answer: whether a text is one."""
-    found: list[Sentence] = []
-    for sentence in sentences:
-        if found and _follows(found[-1], sentence) and is_answer(sentence.text):
-            question = found[-1]
-            found[-1] = replace(
-                question,
-                text=text[question.start : sentence.end],
-                end=sentence.end,
-                dropped=(*question.dropped, *sentence.dropped),
-            )
-        else:
-            found.append(sentence)
-    return found
+    return joined(
+        text,
+        sentences,
+        lambda question, sentence: _follows(question, sentence) and is_answer(sentence.text),
+    )
 
 
 def _follows(question: Sentence, sentence: Sentence) -> bool:

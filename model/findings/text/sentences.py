@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from model.findings.text.headings import HeadingWords
 from model.findings.text.items import BULLET, INLINE, NO_ORDINAL, line_ends, unchecked
@@ -100,6 +100,25 @@ def sentences_of(
         if section.read:
             found += _of_section(text, section, joins)
     return tuple(found)
+
+
+def joined(
+    text: str, sentences: Sequence[Sentence], belongs: Callable[[Sentence, Sentence], bool]
+) -> list[Sentence]:
+    """The sentences, each that belongs to the one before it as a part of that one."""
+    found: list[Sentence] = []
+    for sentence in sentences:
+        if found and belongs(found[-1], sentence):
+            first = found[-1]
+            found[-1] = replace(
+                first,
+                text=text[first.start : sentence.end],
+                end=sentence.end,
+                dropped=(*first.dropped, *sentence.dropped),
+            )
+        else:
+            found.append(sentence)
+    return found
 
 
 def _of_section(text: str, section: Section, joins: Callable[[str, str], bool]) -> Iterator[Sentence]:
